@@ -1,0 +1,40 @@
+"""PMI Workbench: parametric memory online injection, stepped through or run as a batch.
+
+The names below are imported on first use, so that `import pmi_kernel` stays light.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pmi_kernel.data import load_examples
+    from pmi_kernel.episode import Episode
+    from pmi_kernel.errors import PmiError
+    from pmi_kernel.systems.baselines.config import ClosedBookConfig, InContextConfig
+    from pmi_kernel.systems.pmi.config import PmiConfig
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "ClosedBookConfig",
+    "Episode",
+    "InContextConfig",
+    "PmiConfig",
+    "PmiError",
+    "load_examples",
+]
+
+_HOMES = {
+    "load_examples": "pmi_kernel.data",
+    "Episode": "pmi_kernel.episode",
+    "PmiError": "pmi_kernel.errors",
+    "ClosedBookConfig": "pmi_kernel.systems.baselines.config",
+    "InContextConfig": "pmi_kernel.systems.baselines.config",
+    "PmiConfig": "pmi_kernel.systems.pmi.config",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

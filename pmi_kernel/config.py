@@ -1,0 +1,137 @@
+"""Settings: small, frozen, checked; they travel to workers, models never do.
+
+A system's config inherits the groups below, so its settings are one flat list, on the command
+line too. Each field's description is also its help there.
+"""
+
+import hashlib
+import json
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from pmi_kernel.prompts import MAX_SHOTS
+
+if TYPE_CHECKING:
+    from pmi_kernel.engines.base import Engine
+    from pmi_kernel.memory.lora import LoraRecipe
+
+
+class Settings(BaseModel):
+    """Frozen settings that refuse unknown names."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class EngineConfig(Settings):
+    """Which model serves, and how memories are put into it."""
+
+    engine: Literal["hf", "scripted"] = "hf"
+    """Serving engine: hf (transformers), or scripted (no model; for trying the workbench out)."""
+    model: str = "smollm2-135m"
+    """Model: smollm2-135m (embedded), a local directory, or a Hub name."""
+    strategy: Literal["hot", "merge_reload"] = "hot"
+    """Injection: hot (many memories beside the model) or merge_reload (merge, save, purge, reload)."""
+    device: str = "auto"
+    """Device: auto, cpu, cuda, cuda:1, ..."""
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Number format; auto is bfloat16 where it was measured to be faster, else float32."""
+    max_batch: Annotated[int, Field(ge=1)] = 16
+    """Most requests that share one forward pass."""
+    seed: int = 0
+    """Seeds every draw: decoding, LoRA initialisation, random, numpy and torch."""
+    temperature: Annotated[float, Field(ge=0)] = 0.0
+    """Decoding temperature; 0 is greedy."""
+
+    def build_engine(self) -> "Engine":
+        """Return the engine, its model loaded.
+
+        Raises:
+            ConfigError: The model cannot be loaded, or this machine does not fit.
+        """
+        if self.engine == "scripted":
+            from pmi_kernel.engines.scripted import ScriptedEngine
+
+            return ScriptedEngine()
+        from pmi_kernel.engines.hf import HfEngine
+
+        return HfEngine(
+            self.model,
+            strategy=self.strategy,
+            device=self.device,
+            dtype=self.dtype,
+            max_batch=self.max_batch,
+        )
+
+
+class PromptConfig(Settings):
+    """How questions are put to the model."""
+
+    shots: Annotated[int, Field(ge=0, le=MAX_SHOTS)] = MAX_SHOTS
+    """Worked examples (fictional) before each question."""
+    answer_tokens: Annotated[int, Field(ge=1)] = 32
+    """Most new tokens of an answer or an action."""
+
+
+class RetrievalConfig(Settings):
+    """What a search returns of the question's own paragraphs."""
+
+    retriever: Literal["overlap", "bm25"] = "overlap"
+    """Scoring: overlap (shared tokens; the protocol's own) or bm25 (better)."""
+    topk: Annotated[int, Field(ge=1)] = 3
+    """Passages a search returns."""
+    max_chars: Annotated[int, Field(ge=1)] = 2000
+    """Most characters of evidence; cut at a sentence end."""
+
+
+class MemoryConfig(Settings):
+    """How evidence becomes a memory in the weights."""
+
+    train_mem: bool = False
+    """After each search, train a LoRA on the compressed evidence and inject it."""
+    mem_steps: Annotated[int, Field(ge=1)] = 20
+    """Optimiser steps per memory."""
+    mem_lr: Annotated[float, Field(gt=0)] = 3e-4
+    """Learning rate (Adam)."""
+    mem_rank: Annotated[int, Field(ge=1)] = 8
+    """LoRA rank."""
+    mem_alpha: Annotated[float, Field(gt=0)] = 16.0
+    """LoRA scale; the update counts mem_alpha / mem_rank times."""
+    mem_targets: tuple[str, ...] = ()
+    """Layers to train, e.g. q_proj v_proj; empty: every linear layer but the output layer."""
+    snippet_tokens: Annotated[int, Field(ge=2)] = 128
+    """Most new tokens of a compressed snippet."""
+
+    def recipe(self, seed: int) -> "LoraRecipe":
+        """Return the training recipe of one memory."""
+        from pmi_kernel.memory.lora import LoraRecipe
+
+        return LoraRecipe(
+            steps=self.mem_steps,
+            lr=self.mem_lr,
+            rank=self.mem_rank,
+            alpha=self.mem_alpha,
+            targets=self.mem_targets,
+            seed=seed,
+        )
+
+
+class SystemConfig(EngineConfig, PromptConfig):
+    """What every system's config has; a subclass adds its own settings and `build`."""
+
+    system: ClassVar[str]
+    """Name of the system."""
+
+    def fingerprint(self) -> str:
+        """Return a short hash of the system's name and every setting."""
+        text = json.dumps({"system": self.system, **self.model_dump(mode="json")}, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def stable_seed(*parts: object) -> int:
+    """Return a seed in [0, 2**63) that depends on the parts alone, on any machine and in any order
+    of episodes."""
+    text = "\x1f".join(str(part) for part in parts)
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
+
+

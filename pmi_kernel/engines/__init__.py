@@ -1,0 +1,1 @@
+"""Serving engines: one protocol (`base`), a scripted one for tests, transformers, vLLM."""

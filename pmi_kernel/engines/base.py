@@ -1,0 +1,182 @@
+"""What every engine offers: generate, score, train, attach, detach; one request a call, blocking.
+
+Concurrency is threads: several threads may call one engine, which batches what they ask for.
+Engines raise `EngineError`; what one request did wrong never fails another.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from pmi_kernel.memory.lora import LoraRecipe, LoraWeights
+
+if TYPE_CHECKING:
+    import numpy as np
+    from jaxtyping import Float32
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message of a chat."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+Prompt = tuple[Message, ...]
+"""A chat that ends with a user's message; the engine renders it with the model's own template."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How to decode.
+
+    Attributes:
+        max_tokens: Most new tokens.
+        temperature: 0 is greedy; above 0, tokens are drawn at that temperature.
+        stop: Strings that end the text; the first one found stays in it.
+        regex: When set, only texts that match it whole are decoded (guided decoding).
+        seed: Seeds the draws of this request alone, whatever shares its batch.
+    """
+
+    max_tokens: int = 64
+    temperature: float = 0.0
+    stop: tuple[str, ...] = ()
+    regex: str | None = None
+    seed: int = 0
+
+
+class Finish(StrEnum):
+    """Why a generation ended: a stop string or end token, or `max_tokens`."""
+
+    STOP = "stop"
+    LENGTH = "length"
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """New text and what it cost.
+
+    Attributes:
+        text: The new text, without special tokens.
+        token_ids: The new tokens, the end token included.
+        logprobs_nats: Log-probability of each new token under the unconstrained model.
+        finish: Why it ended.
+        prompt_tokens: Tokens of the rendered prompt.
+        seconds_s: Wall time from the call to its return, waiting for a batch included.
+    """
+
+    text: str
+    token_ids: tuple[int, ...]
+    logprobs_nats: tuple[float, ...]
+    finish: Finish
+    prompt_tokens: int
+    seconds_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """A continuation, teacher-forced: its tokens and the log-probability of each, in nats."""
+
+    token_ids: tuple[int, ...]
+    tokens: tuple[str, ...]
+    logprobs_nats: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """One trained memory.
+
+    Attributes:
+        weights: The new LoRA alone, without the memories under it.
+        losses_nats: Mean next-token loss before each optimiser step, nats per token.
+        num_tokens: Tokens of the snippet that carry loss.
+        seconds_s: Wall time of the call, waiting for a batch included.
+    """
+
+    weights: LoraWeights
+    losses_nats: tuple[float, ...]
+    num_tokens: int
+    seconds_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Adapter:
+    """A memory in force in an engine, from `attach` until `detach`."""
+
+    id: int
+    weights: LoraWeights
+
+
+class Engine(Protocol):
+    """A model that serves, and takes memories while it serves."""
+
+    is_exclusive: bool
+    """Whether an attached memory is in force for every request (one memory at a time)."""
+
+    def generate(
+        self, prompt: Prompt, *, adapter: Adapter | None = None, sampling: Sampling = Sampling()
+    ) -> Generation:
+        """Return the model's continuation of `prompt` under `adapter` (None: the base weights).
+
+        Raises:
+            EngineError: The prompt is too long, the adapter is not attached, or the model failed.
+        """
+        ...
+
+    def score(
+        self, prompt: Prompt, continuation: str, *, adapter: Adapter | None = None
+    ) -> Score:
+        """Return the log-probability of each token of `continuation` after `prompt`, in nats.
+
+        Raises:
+            EngineError: As `generate`; also where `continuation` has no token.
+        """
+        ...
+
+    def distributions(
+        self, prompt: Prompt, continuation: str, *, adapter: Adapter | None = None
+    ) -> "Float32[np.ndarray, 'tokens vocabulary']":
+        """Return the log-probabilities (nats) over the vocabulary at each continuation token.
+
+        Raises:
+            EngineError: As `score`.
+        """
+        ...
+
+    def train(
+        self, text: str, recipe: LoraRecipe, *, adapter: Adapter | None = None
+    ) -> Training:
+        """Return a LoRA trained by next-token prediction on `text`, on top of `adapter`.
+
+        Raises:
+            EngineError: The text has fewer than two tokens or is too long, or a loss or a weight
+                was not finite.
+        """
+        ...
+
+    def attach(self, weights: LoraWeights, *, replaces: Adapter | None = None) -> Adapter:
+        """Put a memory in force and return its handle; `replaces` is taken out in the same move.
+
+        Raises:
+            EngineError: `replaces` is not attached, the weights do not fit the model, or the
+                strategy holds one memory at a time and one is there.
+        """
+        ...
+
+    def detach(self, adapter: Adapter) -> None:
+        """Take a memory out; scores under the base weights are bit-equal to before its attach.
+
+        Raises:
+            EngineError: The adapter is not attached.
+        """
+        ...
+
+    def describe(self) -> Mapping[str, str]:
+        """Return what a run's record needs: model, its hash, dtype, device, strategy."""
+        ...
+
+    def close(self) -> None:
+        """Free the model; the engine answers no more."""
+        ...

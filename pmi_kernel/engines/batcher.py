@@ -1,0 +1,115 @@
+"""A micro-batcher: blocking requests of several threads, served together where they fit.
+
+There is no thread of its own. A caller that finds nobody at work leads: it takes the oldest
+waiting request and all that share its key, runs them as one batch, and hands out the results.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+Request = TypeVar("Request")
+
+
+@dataclass(slots=True, eq=False)
+class _Job(Generic[Request]):
+    key: Hashable
+    request: Request
+    result: object = None
+    error: BaseException | None = None
+    done: threading.Event = field(default_factory=threading.Event)
+
+
+class MicroBatcher(Generic[Request]):
+    """Runs requests in batches of equal key, one batch at a time.
+
+    Args:
+        run: Takes the key and the requests of one batch and returns a result for each; a result
+            that is an exception is raised to that caller alone. When `run` itself raises on more
+            than one request, each is run again by itself, so that only the one at fault fails.
+        max_batch: Most requests in a batch.
+        linger_s: How long a leader waits for company after a batch that had some.
+    """
+
+    def __init__(
+        self,
+        run: Callable[[Hashable, Sequence[Request]], Sequence[object]],
+        *,
+        max_batch: int,
+        linger_s: float = 0.01,
+    ) -> None:
+        self._run = run
+        self._max_batch = max_batch
+        self._linger_s = linger_s
+        self._waiting: list[_Job[Request]] = []
+        self._changed = threading.Condition()
+        self._is_busy = False
+        self._last_size = 1
+
+    def submit(self, key: Hashable, request: Request) -> object:
+        """Return the result for `request`, run together with waiting requests of the same key."""
+        job = _Job(key, request)
+        with self._changed:
+            self._waiting.append(job)
+        while not job.done.is_set():
+            with self._changed:
+                while self._is_busy and not job.done.is_set():
+                    self._changed.wait()
+                if job.done.is_set():
+                    break
+                self._is_busy = True
+            try:
+                self._serve()
+            finally:
+                with self._changed:
+                    self._is_busy = False
+                    self._changed.notify_all()
+        if job.error is not None:
+            raise job.error
+        return job.result
+
+    def exclusive(self, action: Callable[[], object]) -> object:
+        """Run `action` while no batch runs."""
+        with self._changed:
+            while self._is_busy:
+                self._changed.wait()
+            self._is_busy = True
+        try:
+            return action()
+        finally:
+            with self._changed:
+                self._is_busy = False
+                self._changed.notify_all()
+
+    def _serve(self) -> None:
+        if self._last_size > 1:
+            time.sleep(self._linger_s)
+        with self._changed:
+            key = self._waiting[0].key
+            batch = [job for job in self._waiting if job.key == key][: self._max_batch]
+            self._waiting = [job for job in self._waiting if job not in batch]
+        self._last_size = len(batch)
+        self._fill(batch)
+
+    def _fill(self, batch: Sequence[_Job[Request]]) -> None:
+        try:
+            results = self._run(batch[0].key, [job.request for job in batch])
+        except Exception as error:
+            if len(batch) > 1:
+                for job in batch:
+                    self._fill([job])
+                return
+            results = [error]
+        except BaseException as error:
+            for job in batch:
+                job.error = error
+                job.done.set()
+            raise
+        for job, result in zip(batch, results, strict=True):
+            if isinstance(result, BaseException):
+                job.error = result
+            else:
+                job.result = result
+            job.done.set()

@@ -1,0 +1,115 @@
+"""Row-wise control of `generate`: each row has its own stops, limit, draws and grammar."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import llguidance.torch
+import torch
+from llguidance import LLMatcher
+from transformers import LogitsProcessor, StoppingCriteria
+
+from pmi_kernel.engines.base import Finish, Sampling
+from pmi_kernel.engines.chat import ChatTokenizer
+from pmi_kernel.errors import EngineError
+
+
+class RowControl(LogitsProcessor):
+    """Records log-probabilities, guides, draws, and says when a row is at its end.
+
+    Draws use the Gumbel-max trick (the argmax of log p / T + Gumbel noise is a draw at temperature
+    T) with a generator for each row, so a row's text does not depend on what shares its batch.
+
+    Args:
+        rows: How to decode each row.
+        chat: The model's tokenizer.
+        prompt_width: Tokens of the padded prompts.
+        eos_ids: The model's end tokens.
+
+    Raises:
+        EngineError: A row's regex is not valid.
+    """
+
+    def __init__(
+        self,
+        rows: Sequence[Sampling],
+        chat: ChatTokenizer,
+        prompt_width: int,
+        eos_ids: Sequence[int],
+    ) -> None:
+        self._rows = rows
+        self._chat = chat
+        self._width = prompt_width
+        self._eos_ids = frozenset(eos_ids)
+        self._matchers = [self._matcher(row.regex) if row.regex else None for row in rows]
+        self._generators = [torch.Generator().manual_seed(row.seed) for row in rows]
+        self._distributions: torch.Tensor | None = None
+        self._logprobs: list[torch.Tensor] = []
+        self._ends: dict[int, tuple[int, Finish]] = {}
+        self.stopping = _RowStopping(self)
+
+    def _matcher(self, regex: str) -> LLMatcher:
+        matcher = LLMatcher(self._chat.grammar_tokenizer, LLMatcher.grammar_from_regex(regex))
+        if matcher.is_error():
+            raise EngineError(f"the regex {regex!r} cannot guide: {matcher.get_error()}")
+        return matcher
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        """Return the scores that greedy decoding takes its next tokens from, `[rows, vocabulary]`."""
+        self._distributions = scores.float().log_softmax(-1)
+        chosen = self._distributions.clone()
+        for row, sampling in enumerate(self._rows):
+            if row in self._ends:
+                continue
+            matcher = self._matchers[row]
+            if matcher is not None:
+                mask = llguidance.torch.allocate_token_bitmask(1, chosen.shape[1])
+                llguidance.torch.fill_next_token_bitmask(matcher, mask)
+                llguidance.torch.apply_token_bitmask_inplace(
+                    chosen[row : row + 1], mask.to(chosen.device)
+                )
+            if sampling.temperature > 0:
+                uniform = torch.rand(chosen.shape[1], generator=self._generators[row])
+                gumbel = -(-uniform.clamp_min(1e-20).log()).log()
+                chosen[row] = chosen[row] / sampling.temperature + gumbel.to(chosen.device)
+        return chosen
+
+    def advance(self, input_ids: torch.Tensor) -> torch.Tensor:
+        """Take note of the tokens just chosen; returns which rows are at their end, `[rows]`."""
+        assert self._distributions is not None
+        self._logprobs.append(self._distributions.gather(1, input_ids[:, -1:]).squeeze(1).cpu())
+        new = input_ids[:, self._width :].tolist()
+        for row, tokens in enumerate(new):
+            if row not in self._ends and (finish := self._finish(row, tokens)):
+                self._ends[row] = (len(tokens), finish)
+        return torch.tensor([row in self._ends for row in range(len(new))], device=input_ids.device)
+
+    def _finish(self, row: int, tokens: list[int]) -> Finish | None:
+        sampling, matcher = self._rows[row], self._matchers[row]
+        if tokens[-1] in self._eos_ids:
+            return Finish.STOP
+        if matcher is not None and not matcher.consume_token(tokens[-1]):
+            raise EngineError(f"guided decoding left its grammar: {matcher.get_error()}")
+        if sampling.stop:
+            text = self._chat.decode(tokens)
+            if any(stop in text for stop in sampling.stop):
+                return Finish.STOP
+        return Finish.LENGTH if len(tokens) >= sampling.max_tokens else None
+
+    def results(
+        self, sequences: torch.Tensor
+    ) -> list[tuple[tuple[int, ...], tuple[float, ...], Finish]]:
+        """Return each row's new tokens, their log-probabilities in nats, and why it ended."""
+        logprobs = torch.stack(self._logprobs, dim=1).tolist()
+        rows = []
+        for row, tokens in enumerate(sequences[:, self._width :].tolist()):
+            length, finish = self._ends[row]
+            rows.append((tuple(tokens[:length]), tuple(logprobs[row][:length]), finish))
+        return rows
+
+
+class _RowStopping(StoppingCriteria):
+    def __init__(self, control: RowControl) -> None:
+        self._control = control
+
+    def __call__(self, input_ids: torch.Tensor, scores: Any, **_: Any) -> torch.Tensor:
+        return self._control.advance(input_ids)

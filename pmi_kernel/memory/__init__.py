@@ -1,0 +1,1 @@
+"""Memories: LoRA weights, their training, and the layers that serve them row by row."""

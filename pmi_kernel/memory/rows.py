@@ -1,0 +1,82 @@
+"""Row-wise LoRA: every row of a batch passes the same frozen model under a LoRA of its own.
+
+Forward hooks on the model's linear layers add `(x @ A^T) @ B^T`, batched over rows. Nothing of
+the model is changed, so taking a memory out restores the base weights bit by bit, and training
+several memories at once is the same forward with A and B as parameters.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from pmi_kernel.memory.lora import LoraWeights
+
+RowFactors = Mapping[str, tuple[Float[Tensor, "rows inputs rank"], Float[Tensor, "rows rank outputs"]]]
+"""Layer name -> (A transposed, B transposed and scaled), one entry a row."""
+
+
+class LoraRows:
+    """Hooks on every linear layer of a model but its output layer.
+
+    Attributes:
+        layers: Layer name -> the linear layer, in the model's order.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        head = getattr(model, "get_output_embeddings", lambda: None)()
+        self.layers: dict[str, nn.Linear] = {
+            name: module
+            for name, module in model.named_modules()
+            if isinstance(module, nn.Linear) and module is not head
+        }
+        self._terms: tuple[RowFactors, ...] = ()
+        for name, layer in self.layers.items():
+            layer.register_forward_hook(self._hook(name))
+
+    def _hook(self, name: str) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], Tensor | None]:
+        def add_rows(_: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor | None:
+            terms = [term[name] for term in self._terms if name in term]
+            if not terms:
+                return None
+            x = inputs[0].to(terms[0][0].dtype)
+            delta = sum(torch.bmm(torch.bmm(x, a), b) for a, b in terms)
+            return output + delta.to(output.dtype)  # type: ignore[union-attr]
+
+        return add_rows
+
+    @contextmanager
+    def using(self, *terms: RowFactors) -> Iterator[None]:
+        """Within the context, row i of every forward pass carries row i of each term, summed."""
+        self._terms = tuple(term for term in terms if term)
+        try:
+            yield
+        finally:
+            self._terms = ()
+
+    def gather(self, rows: Sequence[LoraWeights | None]) -> RowFactors:
+        """Return the factors of a batch; a row without a LoRA gets zeros, which add nothing.
+
+        Smaller ranks are padded with zeros. The result is empty when no row has a LoRA.
+
+        Raises:
+            ValueError: A LoRA names a layer that the model does not have, or its sizes differ.
+        """
+        present = [weights for weights in rows if weights is not None]
+        factors = {}
+        for name in dict.fromkeys(name for weights in present for name in weights.a):
+            if name not in self.layers:
+                raise ValueError(f"the model has no linear layer {name!r} for the LoRA to act on")
+            layer = self.layers[name]
+            rank = max(w.rank for w in present)
+            a = torch.zeros(len(rows), layer.in_features, rank)
+            b = torch.zeros(len(rows), rank, layer.out_features)
+            for row, weights in enumerate(rows):
+                if weights is not None and name in weights.a:
+                    a[row, :, : weights.rank] = weights.a[name].T
+                    b[row, : weights.rank] = weights.b[name].T * weights.scaling
+            device = layer.weight.device
+            factors[name] = (a.to(device), b.to(device))
+        return factors

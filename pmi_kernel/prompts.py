@@ -1,0 +1,148 @@
+"""The words put to the model: MEM1 actions, question answering, compression.
+
+Every prompt is a chat with `shots` worked examples in front. Their facts are fictional and stand
+in no data set, so they give nothing away. Messages are defined here and nowhere else.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pmi_kernel.engines.base import Message, Prompt
+
+MEMORISED = "(memorised: recall it)"
+"""Stands where the evidence would, when it went into the weights only."""
+
+_ACT = (
+    "You answer questions. Each of your turns is exactly one action: "
+    "<search>what to look for</search> to get more information, or "
+    "<answer>a short answer</answer> once you know. A short answer is a name, a date, a number, "
+    "yes or no, never a sentence."
+)
+_ANSWER = (
+    "You answer questions with a short answer: a name, a date, a number, yes or no, "
+    "never a sentence."
+)
+_COMPRESS = (
+    "You take notes. Copy from the passages the facts that help to answer the question, in short "
+    "full sentences with the names, dates and numbers as they stand. Add nothing."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Shot:
+    """One worked example: the searches with what they gave, a note on it, and the answer."""
+
+    question: str
+    searches: tuple[tuple[str, str], ...]
+    note: str
+    answer: str
+
+
+SHOTS: tuple[Shot, ...] = (
+    Shot(
+        question="In which town was the author of The Amber Ladder born?",
+        searches=(
+            (
+                "author The Amber Ladder born",
+                "The Amber Ladder: The Amber Ladder is a novel by Quill Tarvane. It sold badly.\n"
+                "Quill Tarvane: Quill Tarvane is a novelist. Tarvane was born in Ostermoor.",
+            ),
+        ),
+        note="The Amber Ladder is a novel by Quill Tarvane. Quill Tarvane was born in Ostermoor.",
+        answer="Ostermoor",
+    ),
+    Shot(
+        question="Were the Fenlow Bridge and the Harrick Tower both finished in the same year?",
+        searches=(
+            (
+                "Fenlow Bridge Harrick Tower finished year",
+                "Fenlow Bridge: The Fenlow Bridge was finished in 1871. It crosses the Ister.\n"
+                "Harrick Tower: The Harrick Tower was finished in 1902.",
+            ),
+        ),
+        note="The Fenlow Bridge was finished in 1871. The Harrick Tower was finished in 1902.",
+        answer="no",
+    ),
+    Shot(
+        question="Who leads the company that owns the ship Pale Heron?",
+        searches=(
+            (
+                "leads company owns ship Pale Heron",
+                "Pale Heron: The Pale Heron is a cargo ship owned by Dunmarsh Lines.",
+            ),
+            (
+                "Dunmarsh Lines leader",
+                "Dunmarsh Lines: Dunmarsh Lines is a shipping company led by Isolde Brack.",
+            ),
+        ),
+        note="The Pale Heron is owned by Dunmarsh Lines. Dunmarsh Lines is led by Isolde Brack.",
+        answer="Isolde Brack",
+    ),
+)
+
+MAX_SHOTS = len(SHOTS)
+
+
+def act_prompt(
+    question: str, searches: Sequence[tuple[str, str]], *, shots: int, in_prompt: bool
+) -> Prompt:
+    """Return the chat that asks for the next action.
+
+    Args:
+        question: The question.
+        searches: The (query, evidence) pairs so far, in order; at least one.
+        shots: Worked examples to show, 0 to `MAX_SHOTS`.
+        in_prompt: Whether evidence is shown; if not, `MEMORISED` stands for it.
+    """
+    chat = [Message("system", _ACT)]
+    for shot in SHOTS[:shots]:
+        chat += _turns(shot.question, shot.searches, in_prompt)
+        chat.append(Message("assistant", f"<answer>{shot.answer}</answer>"))
+    return (*chat, *_turns(question, searches, in_prompt))
+
+
+def _turns(
+    question: str, searches: Sequence[tuple[str, str]], in_prompt: bool
+) -> list[Message]:
+    turns = [Message("user", f"Question: {question}")]
+    for query, evidence in searches:
+        shown = evidence if in_prompt else MEMORISED
+        turns.append(Message("assistant", f"<search>{query}</search>"))
+        turns.append(Message("user", f"<information>\n{shown}\n</information>"))
+    return turns
+
+
+def answer_prompt(question: str, evidence: str | None, *, shots: int) -> Prompt:
+    """Return the chat that asks for the answer itself, with or without evidence before it."""
+    chat = [Message("system", _ANSWER)]
+    for shot in SHOTS[:shots]:
+        shown = None if evidence is None else "\n".join(text for _, text in shot.searches)
+        chat.append(Message("user", _ask(shot.question, shown)))
+        chat.append(Message("assistant", shot.answer))
+    chat.append(Message("user", _ask(question, evidence)))
+    return tuple(chat)
+
+
+def _ask(question: str, evidence: str | None) -> str:
+    return f"Question: {question}" if evidence is None else f"{evidence}\n\nQuestion: {question}"
+
+
+def compress_prompt(question: str, evidence: str, *, shots: int) -> Prompt:
+    """Return the chat that asks for a snippet: what the evidence says towards the question."""
+    chat = [Message("system", _COMPRESS)]
+    for shot in SHOTS[:shots]:
+        shown = "\n".join(text for _, text in shot.searches)
+        chat.append(Message("user", _passages(shot.question, shown)))
+        chat.append(Message("assistant", shot.note))
+    chat.append(Message("user", _passages(question, evidence)))
+    return tuple(chat)
+
+
+def _passages(question: str, evidence: str) -> str:
+    return f"Question: {question}\n\nPassages:\n{evidence}\n\nFacts from the passages:"
+
+
+def short_answer(text: str) -> str:
+    """Return the first line of a model's free answer, stripped of blanks and a final full stop."""
+    line = text.strip().split("\n", 1)[0].strip()
+    return line.removesuffix(".").strip()

@@ -1,0 +1,18 @@
+"""Token overlap, the plain scoring of the protocol."""
+
+from collections.abc import Sequence
+
+from pmi_kernel.retrieval.base import words
+from pmi_kernel.types import Paragraph
+
+
+class Overlap:
+    """Scores a paragraph by how many distinct words of the query stand in its title or text."""
+
+    def scores(self, query: str, context: Sequence[Paragraph]) -> list[float]:
+        """See `Retriever.scores`."""
+        wanted = set(words(query))
+        return [
+            float(len(wanted & set(words(f"{paragraph.title} {paragraph.text}"))))
+            for paragraph in context
+        ]

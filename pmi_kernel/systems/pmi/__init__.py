@@ -1,0 +1,1 @@
+"""Parametric memory online injection on a search agent that follows the MEM1 protocol."""

@@ -1,0 +1,38 @@
+"""Settings of the PMI system."""
+
+from typing import Annotated, ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+
+from pmi_kernel.config import MemoryConfig, RetrievalConfig, SystemConfig
+from pmi_kernel.engines.base import Engine
+from pmi_kernel.episode import System
+
+
+class PmiConfig(SystemConfig, RetrievalConfig, MemoryConfig):
+    """Strict MEM1 search agent, with memories trained and injected during the episode."""
+
+    system: ClassVar[str] = "pmi"
+
+    max_steps: Annotated[int, Field(ge=2)] = 4
+    """Most actions, the forced first search included; then the answer is `unknown`."""
+    evidence: Literal["both", "prompt", "weights"] = "both"
+    """Where the model finds evidence: prompt, weights (needs train_mem), or both."""
+    action_decoding: Literal["free", "guided"] = "free"
+    """free, as the protocol has it, or guided: only legal actions can be decoded."""
+
+    @model_validator(mode="after")
+    def _evidence_reaches_the_model(self) -> Self:
+        if self.evidence == "weights" and not self.train_mem:
+            raise ValueError("evidence=weights needs train_mem: nothing would reach the model")
+        return self
+
+    def build(self, engine: Engine | None = None) -> System:
+        """Return the system, on `engine` or on one of its own.
+
+        Raises:
+            ConfigError: The engine cannot be built.
+        """
+        from pmi_kernel.systems.pmi.system import PmiSystem
+
+        return PmiSystem(self, engine or self.build_engine())

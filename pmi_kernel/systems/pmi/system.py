@@ -1,0 +1,186 @@
+"""The PMI system: search, compress, train, inject, act; one episode top to bottom.
+
+The protocol is MEM1's (https://arxiv.org/abs/2506.15841), made strict: the first search is forced,
+every turn is one action, the first action of an output counts and the rest is ignored, and an
+output without an action ends the episode.
+"""
+
+import time
+from collections.abc import Generator
+from dataclasses import dataclass, replace
+
+from pmi_kernel.actions import ACTION_STOPS, action_regex, parse_action
+from pmi_kernel.config import stable_seed
+from pmi_kernel.engines.base import Adapter, Engine, Finish, Sampling
+from pmi_kernel.episode import UNKNOWN, generation_measures
+from pmi_kernel.memory.lora import LoraRecipe, LoraWeights, stack_loras
+from pmi_kernel.prompts import act_prompt, compress_prompt
+from pmi_kernel.retrieval import Evidence, make_retriever, make_step0_query, retrieve
+from pmi_kernel.systems.pmi.config import PmiConfig
+from pmi_kernel.types import ActionKind, EndReason, ParseOutcome, Step, StepKind, Task
+
+_ACTION_CHARS = 200
+
+
+@dataclass(slots=True)
+class _Memory:
+    """What one episode has injected: its weights, and their handle while they are in force."""
+
+    weights: LoraWeights | None = None
+    adapter: Adapter | None = None
+
+
+class PmiSystem:
+    """Steps through episodes; holds no state between them, so threads may share it.
+
+    Args:
+        config: The settings.
+        engine: Serves, trains and injects.
+    """
+
+    def __init__(self, config: PmiConfig, engine: Engine) -> None:
+        self.name = config.system
+        self.fingerprint = config.fingerprint()
+        self.config = config
+        self.engine = engine
+        self._retriever = make_retriever(config.retriever)
+
+    def steps(self, task: Task) -> Generator[Step, None, None]:
+        """Yield the steps of one episode; its memory is taken out whatever happens."""
+        memory = _Memory()
+        searches: list[tuple[str, str]] = []
+        action = Step(StepKind.SEARCH, make_step0_query(task.question))
+        try:
+            while action.kind is StepKind.SEARCH:
+                start = time.perf_counter()
+                found = self._retrieve(action.text, task)
+                searches.append((action.text, found.text))
+                yield replace(
+                    action,
+                    passages=found.passages,
+                    measures={
+                        **action.measures,
+                        "evidence_chars": len(found.text),
+                        "cut_chars": found.cut_chars,
+                        "retrieve_s": time.perf_counter() - start,
+                    },
+                )
+                if len(searches) == self.config.max_steps:
+                    action = Step(StepKind.ANSWER, UNKNOWN, end_reason=EndReason.MAX_STEPS)
+                else:
+                    if self.config.train_mem:
+                        yield from self._memorise(task, len(searches), found.text, memory)
+                    action = self._act(task, searches, memory.adapter)
+            yield replace(action, measures={**action.measures, **self._detach(memory)})
+        finally:
+            self._detach(memory)
+
+    def first_snippet(self, task: Task) -> str:
+        """Return the snippet that the base model writes after the forced search."""
+        found = self._retrieve(make_step0_query(task.question), task)
+        return self._compress(task, 1, found.text, None).text
+
+    def first_recipe(self, task: Task) -> LoraRecipe:
+        """Return how the memory of that snippet is trained."""
+        return self._recipe(task, 1)
+
+    def _recipe(self, task: Task, search: int) -> LoraRecipe:
+        return self.config.recipe(stable_seed(self.config.seed, task.id, search, "lora"))
+
+    def _retrieve(self, query: str, task: Task) -> Evidence:
+        config = self.config
+        return retrieve(
+            self._retriever, query, task.context, topk=config.topk, max_chars=config.max_chars
+        )
+
+    def _memorise(self, task: Task, search: int, evidence: str, memory: _Memory) -> Generator[Step, None, None]:
+        """Compress, train, inject; an empty snippet ends after the first of the three."""
+        snippet = self._compress(task, search, evidence, memory.adapter)
+        yield snippet
+        if not snippet.text:
+            return
+        recipe = self._recipe(task, search)
+        trained = self.engine.train(snippet.text, recipe, adapter=memory.adapter)
+        weights = stack_loras(memory.weights, trained.weights)
+        start = time.perf_counter()
+        memory.adapter = self.engine.attach(weights, replaces=memory.adapter)
+        memory.weights = weights
+        yield Step(
+            StepKind.INJECT,
+            snippet.text,
+            measures={
+                "train_tokens": trained.num_tokens,
+                "train_steps": recipe.steps,
+                "attached_bytes": weights.num_bytes,
+                "train_s": trained.seconds_s,
+                "attach_s": time.perf_counter() - start,
+            },
+            artifacts={
+                "losses_nats": list(trained.losses_nats),
+                "rank": weights.rank,
+                "delta_norms": trained.weights.norms(),
+            },
+            adapter=memory.adapter,
+        )
+
+    def _compress(self, task: Task, search: int, evidence: str, adapter: Adapter | None) -> Step:
+        config = self.config
+        sampling = Sampling(
+            max_tokens=config.snippet_tokens,
+            temperature=config.temperature,
+            seed=stable_seed(config.seed, task.id, search, "compress"),
+        )
+        prompt = compress_prompt(task.question, evidence, shots=config.shots)
+        output = self.engine.generate(prompt, adapter=adapter, sampling=sampling)
+        snippet = output.text.strip()
+        return Step(
+            StepKind.COMPRESS,
+            snippet,
+            raw=output.text,
+            measures={
+                **generation_measures(output, "compress"),
+                "empty_snippets": int(not snippet),
+                "truncated_snippets": int(output.finish is Finish.LENGTH),
+            },
+            adapter=adapter,
+        )
+
+    def _act(
+        self, task: Task, searches: list[tuple[str, str]], adapter: Adapter | None
+    ) -> Step:
+        """Ask for the next action: a SEARCH step still to be carried out, or the last step."""
+        config = self.config
+        sampling = Sampling(
+            max_tokens=config.answer_tokens,
+            temperature=config.temperature,
+            stop=ACTION_STOPS,
+            regex=action_regex(_ACTION_CHARS) if config.action_decoding == "guided" else None,
+            seed=stable_seed(config.seed, task.id, len(searches), "act"),
+        )
+        prompt = act_prompt(
+            task.question, searches, shots=config.shots, in_prompt=config.evidence != "weights"
+        )
+        output = self.engine.generate(prompt, adapter=adapter, sampling=sampling)
+        action = parse_action(output.text)
+        step = Step(
+            StepKind.SEARCH,
+            action.argument,
+            raw=output.text,
+            parse=action.outcome,
+            measures=generation_measures(output, "act"),
+            adapter=adapter,
+        )
+        if action.outcome is not ParseOutcome.OK:
+            end = EndReason.PARSE_FAILURE
+            return replace(step, kind=StepKind.ANSWER, text=UNKNOWN, end_reason=end)
+        if action.kind is ActionKind.ANSWER:
+            return replace(step, kind=StepKind.ANSWER, end_reason=EndReason.ANSWERED)
+        return step
+
+    def _detach(self, memory: _Memory) -> dict[str, float]:
+        if memory.adapter is None:
+            return {}
+        adapter, memory.adapter = memory.adapter, None
+        start = time.perf_counter()
+        self.engine.detach(adapter)
+        return {"detach_s": time.perf_counter() - start}
