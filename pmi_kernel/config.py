@@ -14,6 +14,7 @@ from pmi_kernel.prompts import MAX_SHOTS
 
 if TYPE_CHECKING:
     from pmi_kernel.engines.base import Engine
+    from pmi_kernel.episode import System
     from pmi_kernel.memory.lora import LoraRecipe
 
 
@@ -31,7 +32,7 @@ class EngineConfig(Settings):
     model: str = "smollm2-135m"
     """Model: smollm2-135m (embedded), a local directory, or a Hub name."""
     strategy: Literal["hot", "merge_reload"] = "hot"
-    """Injection: hot (many memories beside the model) or merge_reload (merge, save, purge, reload)."""
+    """Injection: hot (many memories at once) or merge_reload (merge, save, purge, reload)."""
     device: str = "auto"
     """Device: auto, cpu, cuda, cuda:1, ..."""
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
@@ -122,6 +123,14 @@ class SystemConfig(EngineConfig, PromptConfig):
     system: ClassVar[str]
     """Name of the system."""
 
+    def build(self, engine: "Engine | None" = None) -> "System":
+        """Return the system, on `engine` or on one of its own.
+
+        Raises:
+            ConfigError: The engine cannot be built.
+        """
+        raise NotImplementedError
+
     def fingerprint(self) -> str:
         """Return a short hash of the system's name and every setting."""
         text = json.dumps({"system": self.system, **self.model_dump(mode="json")}, sort_keys=True)
@@ -129,9 +138,6 @@ class SystemConfig(EngineConfig, PromptConfig):
 
 
 def stable_seed(*parts: object) -> int:
-    """Return a seed in [0, 2**63) that depends on the parts alone, on any machine and in any order
-    of episodes."""
+    """Return a seed in [0, 2**63) that depends on the parts alone, on any machine."""
     text = "\x1f".join(str(part) for part in parts)
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
-
-

@@ -11,6 +11,7 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
+from pmi_kernel.actions import ACTION_STOPS
 from pmi_kernel.engines.base import Adapter, Engine, Message, Sampling
 from pmi_kernel.memory.lora import LoraRecipe, stack_loras
 from pmi_kernel.prompts import MAX_SHOTS, answer_prompt, short_answer
@@ -54,7 +55,12 @@ class Prober:
     """
 
     def __init__(
-        self, engine: Engine, example: Example, *, system: object = None, control: Task | None = None
+        self,
+        engine: Engine,
+        example: Example,
+        *,
+        system: object = None,
+        control: Task | None = None,
     ) -> None:
         self._engine = engine
         self._example = example
@@ -99,10 +105,10 @@ class Prober:
         answers, scores = [], []
         for evidence in (self._evidence, None):
             prompt = answer_prompt(question, evidence, shots=MAX_SHOTS)
-            sampling = Sampling(max_tokens=32, stop=("\n",))
+            sampling = Sampling(max_tokens=32, stop=ACTION_STOPS)
             output = self._engine.generate(prompt, adapter=adapter, sampling=sampling)
             answers.append(short_answer(output.text))
-            score = self._engine.score(prompt, gold, adapter=adapter)
+            score = self._engine.score(prompt, f"<answer>{gold}</answer>", adapter=adapter)
             scores.append(GoldScore(score.tokens, score.logprobs_nats))
         return ProbeState(answers[0], answers[1], scores[0], scores[1])
 

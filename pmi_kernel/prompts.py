@@ -7,7 +7,9 @@ in no data set, so they give nothing away. Messages are defined here and nowhere
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pmi_kernel.actions import parse_action
 from pmi_kernel.engines.base import Message, Prompt
+from pmi_kernel.types import ActionKind
 
 MEMORISED = "(memorised: recall it)"
 """Stands where the evidence would, when it went into the weights only."""
@@ -19,8 +21,8 @@ _ACT = (
     "yes or no, never a sentence."
 )
 _ANSWER = (
-    "You answer questions with a short answer: a name, a date, a number, yes or no, "
-    "never a sentence."
+    "You answer questions. Each of your turns is <answer>a short answer</answer>. "
+    "A short answer is a name, a date, a number, yes or no, never a sentence."
 )
 _COMPRESS = (
     "You take notes. Copy from the passages the facts that help to answer the question, in short "
@@ -101,9 +103,7 @@ def act_prompt(
     return (*chat, *_turns(question, searches, in_prompt))
 
 
-def _turns(
-    question: str, searches: Sequence[tuple[str, str]], in_prompt: bool
-) -> list[Message]:
+def _turns(question: str, searches: Sequence[tuple[str, str]], in_prompt: bool) -> list[Message]:
     turns = [Message("user", f"Question: {question}")]
     for query, evidence in searches:
         shown = evidence if in_prompt else MEMORISED
@@ -118,13 +118,14 @@ def answer_prompt(question: str, evidence: str | None, *, shots: int) -> Prompt:
     for shot in SHOTS[:shots]:
         shown = None if evidence is None else "\n".join(text for _, text in shot.searches)
         chat.append(Message("user", _ask(shot.question, shown)))
-        chat.append(Message("assistant", shot.answer))
+        chat.append(Message("assistant", f"<answer>{shot.answer}</answer>"))
     chat.append(Message("user", _ask(question, evidence)))
     return tuple(chat)
 
 
 def _ask(question: str, evidence: str | None) -> str:
-    return f"Question: {question}" if evidence is None else f"{evidence}\n\nQuestion: {question}"
+    asked = f"Question: {question}"
+    return asked if evidence is None else f"<information>\n{evidence}\n</information>\n\n{asked}"
 
 
 def compress_prompt(question: str, evidence: str, *, shots: int) -> Prompt:
@@ -143,6 +144,6 @@ def _passages(question: str, evidence: str) -> str:
 
 
 def short_answer(text: str) -> str:
-    """Return the first line of a model's free answer, stripped of blanks and a final full stop."""
-    line = text.strip().split("\n", 1)[0].strip()
-    return line.removesuffix(".").strip()
+    """Return the answer in a reply to `answer_prompt`: what stands in its tags, else all of it."""
+    action = parse_action(text)
+    return action.argument if action.kind is ActionKind.ANSWER else " ".join(text.split())

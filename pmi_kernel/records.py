@@ -3,9 +3,8 @@
 import json
 import os
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar, cast
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -15,12 +14,16 @@ from pmi_kernel.types import EvalResult, Trace
 SCHEMA = 1
 """Version of the record layout; a reader refuses any other."""
 
+_LIVE = {"steps": {"__all__": {"adapter"}}}
+"""What of a record is live only."""
+
 Record = TypeVar("Record", Trace, EvalResult)
 
 
-@cache
-def _adapter(kind: type[Record]) -> TypeAdapter[Record]:
-    return TypeAdapter(kind)
+_ADAPTERS: dict[type, TypeAdapter[Any]] = {
+    Trace: TypeAdapter(Trace),
+    EvalResult: TypeAdapter(EvalResult),
+}
 
 
 def encode(record: Trace | EvalResult) -> str:
@@ -29,10 +32,7 @@ def encode(record: Trace | EvalResult) -> str:
     Raises:
         ValueError: A number in the record is NaN or infinite.
     """
-    kind = type(record)
-    fields = _adapter(kind).dump_python(record, mode="json")
-    for step in fields.get("steps", ()):
-        del step["adapter"]
+    fields = _ADAPTERS[type(record)].dump_python(record, mode="json", exclude=_LIVE)
     return json.dumps({"schema": SCHEMA, **fields}, allow_nan=False, ensure_ascii=False)
 
 
@@ -50,17 +50,19 @@ def decode(kind: type[Record], line: str, *, where: str = "record") -> Record:
     try:
         fields = json.loads(line)
     except json.JSONDecodeError as error:
-        raise DataError(f"{where}: not a line of JSON ({error.msg} at column {error.colno})") from None
+        raise DataError(
+            f"{where}: not a line of JSON ({error.msg} at column {error.colno})"
+        ) from None
     if not isinstance(fields, dict):
         raise DataError(f"{where}: expected a JSON object, found {type(fields).__name__}")
     version = fields.pop("schema", None)
     if version != SCHEMA:
         raise DataError(
-            f"{where}: schema version {version!r}, but this version of the workbench reads {SCHEMA}; "
+            f"{where}: schema version {version!r}, but this workbench reads {SCHEMA}; "
             "open it with the version that wrote it"
         )
     try:
-        return _adapter(kind).validate_python(fields)
+        return cast("Record", _ADAPTERS[kind].validate_python(fields))
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])

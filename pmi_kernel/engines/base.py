@@ -125,9 +125,7 @@ class Engine(Protocol):
         """
         ...
 
-    def score(
-        self, prompt: Prompt, continuation: str, *, adapter: Adapter | None = None
-    ) -> Score:
+    def score(self, prompt: Prompt, continuation: str, *, adapter: Adapter | None = None) -> Score:
         """Return the log-probability of each token of `continuation` after `prompt`, in nats.
 
         Raises:
@@ -145,9 +143,7 @@ class Engine(Protocol):
         """
         ...
 
-    def train(
-        self, text: str, recipe: LoraRecipe, *, adapter: Adapter | None = None
-    ) -> Training:
+    def train(self, text: str, recipe: LoraRecipe, *, adapter: Adapter | None = None) -> Training:
         """Return a LoRA trained by next-token prediction on `text`, on top of `adapter`.
 
         Raises:

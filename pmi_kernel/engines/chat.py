@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from functools import cached_property
+from typing import cast
 
 import jinja2
 import llguidance.hf
 from llguidance import LLTokenizer
-from transformers import PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase, TokenizersBackend
 
 from pmi_kernel.engines.base import Message, Prompt
 from pmi_kernel.errors import ConfigError
@@ -70,7 +71,7 @@ class ChatTokenizer:
     @cached_property
     def grammar_tokenizer(self) -> LLTokenizer:
         """The tokenizer as llguidance needs it."""
-        return llguidance.hf.from_tokenizer(self._tokenizer)
+        return llguidance.hf.from_tokenizer(cast("TokenizersBackend", self._tokenizer))
 
 
 def _fold_system(prompt: Prompt) -> Prompt:

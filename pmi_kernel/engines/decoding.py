@@ -54,7 +54,7 @@ class RowControl(LogitsProcessor):
         return matcher
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        """Return the scores that greedy decoding takes its next tokens from, `[rows, vocabulary]`."""
+        """Return the scores whose argmax is taken as the next tokens, `[rows, vocabulary]`."""
         self._distributions = scores.float().log_softmax(-1)
         chosen = self._distributions.clone()
         for row, sampling in enumerate(self._rows):

@@ -41,7 +41,9 @@ def choose_device(name: str) -> torch.device:
         raise ConfigError(f"device {name!r}: {error}") from None
     count = torch.cuda.device_count()
     if device.type == "cuda" and (device.index or 0) >= count:
-        raise ConfigError(f"device {name!r} was asked for, but this machine has {count} CUDA devices")
+        raise ConfigError(
+            f"device {name!r} was asked for, but this machine has {count} CUDA devices"
+        )
     return device
 
 

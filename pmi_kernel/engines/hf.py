@@ -5,9 +5,9 @@ import itertools
 import sys
 import time
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 import torch
@@ -17,7 +17,6 @@ from transformers import (
     AutoTokenizer,
     GenerationConfig,
     LogitsProcessorList,
-    PreTrainedModel,
     StoppingCriteriaList,
 )
 from transformers.utils import logging as transformers_logging
@@ -49,7 +48,7 @@ class _Request:
 
     token_ids: tuple[int, ...]
     adapter: Adapter | None
-    sampling: Sampling = Sampling()
+    sampling: Sampling = field(default_factory=Sampling)
     continuation: tuple[int, ...] = ()
     seed: int = 0
 
@@ -99,7 +98,7 @@ class HfEngine:
         verbosity = transformers_logging.is_progress_bar_enabled()
         transformers_logging.disable_progress_bar()
         try:
-            model = AutoModelForCausalLM.from_pretrained(source, dtype=self.dtype)
+            model: Any = AutoModelForCausalLM.from_pretrained(source, dtype=self.dtype)
         finally:
             if verbosity:
                 transformers_logging.enable_progress_bar()
@@ -109,7 +108,8 @@ class HfEngine:
             pad_token_id=0,
             do_sample=False,
         )
-        self.model: PreTrainedModel = model.to(self.device).eval().requires_grad_(False)
+        model.to(self.device).eval().requires_grad_(False)
+        self.model: Any = model
         self.rows = LoraRows(self.model)
 
     def purge(self) -> None:
@@ -154,10 +154,8 @@ class HfEngine:
         """See `Engine.distributions`."""
         return self._teacher_force(prompt, continuation, adapter)[0].numpy()
 
-    def train(
-        self, text: str, recipe: LoraRecipe, *, adapter: Adapter | None = None
-    ) -> Training:
-        """See `Engine.train`; concurrent calls with one recipe (but for its seed) train together."""
+    def train(self, text: str, recipe: LoraRecipe, *, adapter: Adapter | None = None) -> Training:
+        """See `Engine.train`; concurrent calls with one recipe (but its seed) train together."""
         start = time.perf_counter()
         token_ids = self._chat.encode(text)
         if len(token_ids) < 2:

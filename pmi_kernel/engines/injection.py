@@ -4,10 +4,9 @@ import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
-from transformers import PreTrainedModel
 
 from pmi_kernel.engines.base import Adapter
 from pmi_kernel.engines.models import cache_dir
@@ -67,13 +66,13 @@ class Hot:
         for adapter in adapters:
             if adapter is not None and adapter.id not in self._attached:
                 raise _not_attached(adapter)
-        return [adapter and adapter.weights for adapter in adapters]
+        return [None if adapter is None else adapter.weights for adapter in adapters]
 
 
 class Host(Protocol):
     """The engine as `MergeReload` needs it: a serving model that can be dropped and loaded."""
 
-    model: PreTrainedModel
+    model: Any
     rows: LoraRows
     source: str | Path
 
@@ -102,7 +101,7 @@ class MergeReload:
         """Merge, save, purge, load."""
         if self._current is not None and (replaces is None or replaces.id != self._current.id):
             raise EngineError(
-                f"merge_reload holds one memory at a time, and adapter {self._current.id} is there; "
+                f"merge_reload holds one memory at a time, and adapter {self._current.id} is in; "
                 "use strategy hot, or one episode at a time"
             )
         if replaces is not None:
@@ -138,7 +137,7 @@ class MergeReload:
                 raise _not_attached(adapter)
             if adapter is None and self._current is not None:
                 raise EngineError(
-                    f"adapter {self._current.id} is merged into the serving weights, so merge_reload "
+                    f"adapter {self._current.id} is merged into the serving weights: merge_reload "
                     "cannot answer under the base; detach it first, or use strategy hot"
                 )
         return [None for _ in adapters]

@@ -40,7 +40,7 @@ def first_title(prompt: Prompt, adapter: Adapter | None) -> str:
     title = line.group(1) if line else "nothing"
     if "Facts from the passages" in last:
         return line.group(0).removeprefix("Passages:\n") if line else ""
-    return f"<answer>{title}</answer>" if "<information>" in last else title
+    return f"<answer>{title}</answer>"
 
 
 class ScriptedEngine:

@@ -14,7 +14,9 @@ from torch import Tensor, nn
 
 from pmi_kernel.memory.lora import LoraWeights
 
-RowFactors = Mapping[str, tuple[Float[Tensor, "rows inputs rank"], Float[Tensor, "rows rank outputs"]]]
+RowFactors = Mapping[
+    str, tuple[Float[Tensor, "rows inputs rank"], Float[Tensor, "rows rank outputs"]]
+]
 """Layer name -> (A transposed, B transposed and scaled), one entry a row."""
 
 

@@ -71,7 +71,7 @@ def train_loras(
         trained = {name: (a[name], b[name] * scaling) for name in names}
         with torch.enable_grad(), rows.using(below, trained):
             losses = _row_losses(model, ids, mask)
-            losses.sum().backward()  # type: ignore[no-untyped-call]
+            losses.sum().backward()
         history.append(losses.detach())
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)

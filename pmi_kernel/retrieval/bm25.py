@@ -1,11 +1,14 @@
 """BM25 over one question's paragraphs, by the library bm25s."""
 
+import logging
 from collections.abc import Sequence
 
 import bm25s
 
 from pmi_kernel.retrieval.base import words
 from pmi_kernel.types import Paragraph
+
+logging.getLogger("bm25s").setLevel(logging.WARNING)  # it sets itself to DEBUG when imported
 
 
 class Bm25:

@@ -13,11 +13,7 @@ class ClosedBookConfig(SystemConfig):
     system: ClassVar[str] = "closed_book"
 
     def build(self, engine: Engine | None = None) -> System:
-        """Return the system, on `engine` or on one of its own.
-
-        Raises:
-            ConfigError: The engine cannot be built.
-        """
+        """See `SystemConfig.build`."""
         from pmi_kernel.systems.baselines.system import ClosedBook
 
         return ClosedBook(self, engine or self.build_engine())
@@ -29,11 +25,7 @@ class InContextConfig(SystemConfig, RetrievalConfig):
     system: ClassVar[str] = "in_context"
 
     def build(self, engine: Engine | None = None) -> System:
-        """Return the system, on `engine` or on one of its own.
-
-        Raises:
-            ConfigError: The engine cannot be built.
-        """
+        """See `SystemConfig.build`."""
         from pmi_kernel.systems.baselines.system import InContext
 
         return InContext(self, engine or self.build_engine())

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Generator
 
+from pmi_kernel.actions import ACTION_STOPS, parse_action
 from pmi_kernel.config import SystemConfig, stable_seed
 from pmi_kernel.engines.base import Engine, Sampling
 from pmi_kernel.episode import generation_measures
@@ -30,7 +31,7 @@ class ClosedBook:
         sampling = Sampling(
             max_tokens=config.answer_tokens,
             temperature=config.temperature,
-            stop=("\n",),
+            stop=ACTION_STOPS,
             seed=stable_seed(config.seed, task.id, "answer"),
         )
         prompt = answer_prompt(task.question, evidence, shots=config.shots)
@@ -39,6 +40,7 @@ class ClosedBook:
             StepKind.ANSWER,
             short_answer(output.text),
             raw=output.text,
+            parse=parse_action(output.text).outcome,
             measures=generation_measures(output, "act"),
             end_reason=EndReason.ANSWERED,
         )

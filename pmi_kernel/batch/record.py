@@ -1,0 +1,103 @@
+"""What a run keeps about itself: configuration, data, model, versions and commit."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from pmi_kernel import __version__
+from pmi_kernel.config import SystemConfig
+from pmi_kernel.errors import ConfigError
+
+_PACKAGES = ("torch", "transformers", "peft", "numpy", "bm25s", "llguidance", "pydantic")
+
+
+def make_record(
+    config: SystemConfig, engine: Mapping[str, str], data: str, data_sha256: str, *, is_probed: bool
+) -> dict[str, Any]:
+    """Return the run's record, as `config.json` has it.
+
+    Args:
+        config: The system's settings.
+        engine: What the engine says of itself.
+        data: Where the data came from, a name or an absolute path.
+        data_sha256: Its hash.
+        is_probed: Whether injections are probed.
+    """
+    return {
+        "system": config.system,
+        "config": config.model_dump(mode="json"),
+        "fingerprint": config.fingerprint(),
+        "engine": dict(engine),
+        "data": {"sha256": data_sha256},
+        "data_source": data,
+        "probe": is_probed,
+        "versions": package_versions(),
+        "git": git_state(),
+    }
+
+
+def package_versions() -> dict[str, str]:
+    """Return the versions of Python, the workbench and the packages that shape its numbers."""
+    versions = {"python": sys.version.split()[0], "pmi-workbench": __version__}
+    for package in _PACKAGES:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            versions[package] = "absent"
+    return versions
+
+
+def git_state() -> dict[str, object]:
+    """Return the commit of the workbench's own checkout and whether it was changed since."""
+
+    def git(*words: str) -> str | None:
+        root = Path(__file__).resolve().parents[2]
+        try:
+            done = subprocess.run(
+                ["git", *words], cwd=root, capture_output=True, text=True, check=True
+            )
+        except (OSError, subprocess.CalledProcessError):
+            return None
+        return done.stdout.strip()
+
+    status = git("status", "--porcelain")
+    return {
+        "commit": git("rev-parse", "HEAD"),
+        "is_dirty": None if status is None else bool(status),
+    }
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write a value as indented JSON, whole or not at all."""
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    partial.replace(path)
+
+
+def check_same(record: Mapping[str, Any], path: Path) -> None:
+    """Compare a run that is to go on with the record that it began with.
+
+    Raises:
+        ConfigError: They differ in a way that changes results; names each field with both values.
+    """
+    before = json.loads(path.read_text())
+    differing = []
+    for part in ("system", "config", "engine", "data", "probe"):
+        old, new = before.get(part), record[part]
+        if isinstance(old, dict) and isinstance(new, dict):
+            differing += [
+                f"{name}: {old.get(name)!r} there, {new.get(name)!r} here"
+                for name in sorted({*old, *new})
+                if old.get(name) != new.get(name)
+            ]
+        elif old != new:
+            differing.append(f"{part}: {old!r} there, {new!r} here")
+    if differing:
+        raise ConfigError(
+            f"{path.parent} holds a run with another configuration ({'; '.join(differing)}); "
+            "use the same settings to go on with it, or another --out"
+        )

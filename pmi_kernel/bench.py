@@ -1,0 +1,160 @@
+"""Benchmarks: each one command that measures both sides in one run and prints ratios."""
+
+import gc
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from pmi_kernel.config import EngineConfig
+from pmi_kernel.engines.base import Engine, Message
+from pmi_kernel.memory.lora import LoraRecipe, LoraWeights
+from pmi_kernel.report import render_table
+
+_PROMPT = (Message("user", "Where was Quill Tarvane born?"),)
+_TEXT = "Quill Tarvane was born in Ostermoor."
+
+
+def restore(
+    cycles: int = 1000, model: str = "smollm2-135m", out: Path | None = None
+) -> dict[str, float]:
+    """Attach and detach a memory many times: are scores bit-equal, does memory stay flat?
+
+    Args:
+        cycles: Attach and detach so many times, with one scored request under each memory.
+        model: The model, as in pmi run.
+        out: Write the figures here too, as JSON.
+    """
+    engine = EngineConfig(model=model).build_engine()
+    weights = engine.train(_TEXT, LoraRecipe(steps=4)).weights
+    before = engine.score(_PROMPT, _TEXT)
+    process = psutil.Process()
+
+    def cycle() -> None:
+        adapter = engine.attach(weights)
+        engine.score(_PROMPT, _TEXT, adapter=adapter)
+        engine.detach(adapter)
+
+    for _ in range(20):
+        cycle()
+    gc.collect()
+    rss_before, start = process.memory_info().rss, time.perf_counter()
+    for _ in range(cycles):
+        cycle()
+    seconds = time.perf_counter() - start
+    gc.collect()
+    figures = {
+        "cycles": float(cycles),
+        "bit_equal": float(engine.score(_PROMPT, _TEXT) == before),
+        "rss_before_mb": rss_before / 1e6,
+        "rss_growth_mb": (process.memory_info().rss - rss_before) / 1e6,
+        "ms_per_cycle": 1e3 * seconds / cycles,
+    }
+    return _show(figures, out)
+
+
+def inject(model: str = "smollm2-135m", out: Path | None = None) -> dict[str, float]:
+    """Seconds to put a memory in and take it out: hot against merge, save, purge, reload.
+
+    Args:
+        model: The model, as in pmi run.
+        out: Write the figures here too, as JSON.
+    """
+    figures: dict[str, float] = {}
+    for strategy in ("hot", "merge_reload"):
+        engine = EngineConfig(model=model, strategy=strategy, dtype="float32").build_engine()
+        weights = engine.train(_TEXT, LoraRecipe(steps=2)).weights
+        attach_s, detach_s = _swap_s(engine, weights)
+        figures[f"{strategy}_attach_s"], figures[f"{strategy}_detach_s"] = attach_s, detach_s
+        engine.close()
+    hot = figures["hot_attach_s"] + figures["hot_detach_s"]
+    reload = figures["merge_reload_attach_s"] + figures["merge_reload_detach_s"]
+    figures["ratio"] = reload / hot
+    return _show(figures, out)
+
+
+def _swap_s(engine: Engine, weights: LoraWeights) -> tuple[float, float]:
+    """Median seconds of attach and of detach, over three swaps."""
+    attaches, detaches = [], []
+    for _ in range(3):
+        start = time.perf_counter()
+        adapter = engine.attach(weights)
+        attaches.append(time.perf_counter() - start)
+        start = time.perf_counter()
+        engine.detach(adapter)
+        detaches.append(time.perf_counter() - start)
+    return sorted(attaches)[1], sorted(detaches)[1]
+
+
+def rows(
+    num_rows: int = 8, tokens: int = 24, model: str = "smollm2-135m", out: Path | None = None
+) -> dict[str, float]:
+    """Decode a batch in which every row has its own memory: our row-wise LoRA against PEFT's.
+
+    Args:
+        num_rows: Rows, and memories.
+        tokens: New tokens of each.
+        model: The model, as in pmi run.
+        out: Write the figures here too, as JSON.
+    """
+    import torch
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    from pmi_kernel.engines.models import resolve_model
+    from pmi_kernel.memory.rows import LoraRows
+    from pmi_kernel.memory.training import Trained, TrainJob, train_loras
+
+    base: Any = AutoModelForCausalLM.from_pretrained(resolve_model(model), dtype=torch.float32)
+    base.eval().requires_grad_(False)
+    hooks = LoraRows(base)
+    ids = torch.arange(1, 129).repeat(num_rows, 1)
+
+    def decode_s(**kwargs: Any) -> float:
+        start = time.perf_counter()
+        with torch.inference_mode():
+            base.generate(
+                input_ids=ids,
+                attention_mask=torch.ones_like(ids),
+                min_new_tokens=tokens,
+                max_new_tokens=tokens,
+                do_sample=False,
+                **kwargs,
+            )
+        return time.perf_counter() - start
+
+    jobs = [TrainJob((5, 6, 7), seed=row) for row in range(num_rows)]
+    recipe = LoraRecipe(steps=1)
+    trained = train_loras(base, hooks, jobs, recipe)
+    memories = [memory.weights for memory in trained if isinstance(memory, Trained)]
+    decode_s()
+    figures = {"base_s": decode_s()}
+    start = time.perf_counter()
+    factors = hooks.gather(memories)
+    figures["ours_attach_s"] = (time.perf_counter() - start) / num_rows
+    with hooks.using(factors):
+        figures["ours_s"] = decode_s()
+    config = LoraConfig(r=recipe.rank, lora_alpha=int(recipe.alpha), target_modules="all-linear")
+    start = time.perf_counter()
+    wrapped = get_peft_model(base, config, adapter_name="row0")
+    for row in range(1, num_rows):
+        wrapped.add_adapter(f"row{row}", config)
+    figures["peft_attach_s"] = (time.perf_counter() - start) / num_rows
+    base = wrapped.eval()
+    figures["peft_s"] = decode_s(adapter_names=[f"row{row}" for row in range(num_rows)])
+    figures["peft_over_ours"] = figures["peft_s"] / figures["ours_s"]
+    return _show(figures, out)
+
+
+def _show(figures: dict[str, float], out: Path | None) -> dict[str, float]:
+    print(render_table(("figure", "value"), [(k, f"{v:.6g}") for k, v in figures.items()]))
+    if out is not None:
+        out.write_text(json.dumps(figures, indent=2) + "\n")
+    return figures
+
+
+BENCHMARKS: dict[str, Callable[..., object]] = {"restore": restore, "inject": inject, "rows": rows}
+"""Every benchmark by the name that `pmi bench` takes."""

@@ -1,0 +1,256 @@
+"""The command line: `pmi VERB`; each verb is a function here and its settings a frozen config."""
+
+import argparse
+import json
+import logging
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+from pydantic import ValidationError
+
+from pmi_kernel.config import SystemConfig
+from pmi_kernel.errors import PmiError
+from pmi_kernel.systems import NAMES, config_class
+
+_USAGE = """usage: pmi VERB [options]
+
+  run      evaluate a system on a data set, or go on with a run: pmi run --out runs/x --train_mem
+  resume   go on with a run under its own settings: pmi resume runs/x
+  demo     the main job on the embedded model and sample, small
+  data     fetch, check or invent data: pmi data fetch hotpotqa | check FILE | synth --n 60 --out F
+  bench    measure: pmi bench restore | inject | rows
+
+pmi VERB --help lists a verb's options."""
+
+_INTERRUPTED = 130
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run one verb; a `PmiError` is one line on stderr and exit status 2."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    signal.signal(signal.SIGTERM, _interrupt)
+    verbs: dict[str, Callable[[list[str]], int]] = {
+        "run": _run,
+        "resume": _resume,
+        "demo": _demo,
+        "data": _data,
+        "bench": _bench,
+    }
+    if not words or words[0] not in verbs:
+        is_help = not words or words[0] in ("-h", "--help")
+        print(_USAGE if is_help else f"pmi: no verb {words[0]!r}\n\n{_USAGE}", file=sys.stderr)
+        raise SystemExit(0 if is_help and words else 2)
+    try:
+        raise SystemExit(verbs[words[0]](words[1:]))
+    except PmiError as error:
+        print(f"pmi: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+    except KeyboardInterrupt:
+        print("pmi: interrupted", file=sys.stderr)
+        raise SystemExit(_INTERRUPTED) from None
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _parse(target: Any, words: list[str], prog: str) -> Any:
+    """Parse words into a config or a call; a contradiction between settings is one line."""
+    try:
+        return tyro.cli(
+            target,
+            args=words,
+            prog=f"pmi {prog}",
+            use_underscores=True,
+            config=(tyro.conf.OmitArgPrefixes, tyro.conf.HelptextFromCommentsOff),
+        )
+    except ValidationError as error:
+        problems = "; ".join(
+            ".".join(str(part) for part in e["loc"]) + (": " if e["loc"] else "") + e["msg"]
+            for e in error.errors()
+        )
+        print(f"pmi {prog}: {problems}", file=sys.stderr)
+        raise SystemExit(2) from None
+
+
+# -- run --------------------------------------------------------------------------------------
+
+
+def _run(words: list[str]) -> int:
+    from pmi_kernel.batch import RunSettings
+
+    choose = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    choose.add_argument("--system", choices=NAMES, default="pmi")
+    chosen, rest = choose.parse_known_args(words)
+    kind = config_class(chosen.system)
+
+    def settings(run: RunSettings, config: kind) -> tuple[RunSettings, SystemConfig]:  # type: ignore[valid-type]
+        return run, config
+
+    settings.__doc__ = (
+        f"Evaluate a system on a data set.\n\nThese are the options with --system {chosen.system} "
+        f"(one of {', '.join(NAMES)})."
+    )
+    run_settings, config = _parse(settings, rest, "run")
+    return _finish_run(run_settings, config)
+
+
+def _resume(words: list[str]) -> int:
+    from pmi_kernel.batch import RunSettings
+    from pmi_kernel.errors import ConfigError
+
+    def resume(
+        out: Annotated[Path, tyro.conf.Positional],
+        limit: int | None = None,
+        data: str | None = None,
+    ) -> tuple[Path, int | None, str | None]:
+        """Go on with a run under its own settings.
+
+        Args:
+            out: Run directory.
+            limit: Most episodes to run now.
+            data: Where the run's data file is now, if it moved.
+        """
+        return out, limit, data
+
+    out, limit, data = _parse(resume, words, "resume")
+    record = out / "config.json"
+    if not record.is_file():
+        raise ConfigError(f"{out} holds no run (no config.json)")
+    known = json.loads(record.read_text())
+    config = config_class(known["system"])(**known["config"])
+    source = data or known["data_source"]
+    settings = RunSettings(data=source, out=out, limit=limit, probe=known["probe"])
+    return _finish_run(settings, config)
+
+
+def _finish_run(settings: Any, config: SystemConfig) -> int:
+    from tqdm.auto import tqdm
+
+    from pmi_kernel.batch import run
+    from pmi_kernel.report import render_summary
+    from pmi_kernel.types import EvalResult
+
+    bar = tqdm(total=0, unit="episode", desc=config.system)
+    scores: list[tuple[float, float]] = []
+
+    def on_start(num_done: int, num_pending: int) -> None:
+        bar.reset(total=num_pending)
+        if num_done:
+            bar.write(f"{num_done} episodes are done already; {num_pending} to run now")
+
+    def on_result(result: EvalResult) -> None:
+        scores.append((result.em, result.f1))
+        em, f1 = (sum(column) / len(scores) for column in zip(*scores, strict=True))
+        bar.set_postfix(EM=f"{em:.1%}", F1=f"{f1:.1%}")
+        bar.update()
+
+    with bar:
+        outcome = run(settings, config, on_start=on_start, on_result=on_result)
+    print(render_summary(outcome.summary, settings.out))
+    if outcome.is_interrupted:
+        print(f"interrupted; `pmi resume {settings.out}` goes on", file=sys.stderr)
+        return _INTERRUPTED
+    return 1 if outcome.summary["num_errors"] else 0
+
+
+# -- demo, data, bench ------------------------------------------------------------------------
+
+
+def _demo(words: list[str]) -> int:
+    from pmi_kernel.demo import DemoSettings, demo
+
+    return demo(_parse(DemoSettings, words, "demo"))
+
+
+def _data(words: list[str]) -> int:
+    verbs = {"fetch": _data_fetch, "check": _data_check, "synth": _data_synth}
+    if not words or words[0] not in verbs:
+        print("usage: pmi data fetch hotpotqa | check FILE | synth --n N --seed S --out FILE")
+        return 0 if words and words[0] in ("-h", "--help") else 2
+    return verbs[words[0]](words[1:])
+
+
+def _data_fetch(words: list[str]) -> int:
+    from pmi_kernel.data.fetch import fetch
+    from pmi_kernel.errors import DataError
+
+    def names(name: Annotated[str, tyro.conf.Positional]) -> str:
+        """Download a data set's official files, or go on with a download that broke off.
+
+        Args:
+            name: hotpotqa (dev distractor and train).
+        """
+        return name
+
+    name = _parse(names, words, "data fetch")
+    if name != "hotpotqa":
+        raise DataError(f"{name!r}: only hotpotqa can be fetched")
+    for path in fetch():
+        print(f"{path}: whole and valid")
+    return 0
+
+
+def _data_check(words: list[str]) -> int:
+    from pmi_kernel.data.check import describe
+
+    def file(file: Annotated[str, tyro.conf.Positional]) -> str:
+        """Say what is in a data file and what is wrong with it.
+
+        Args:
+            file: A path, or sample, hotpotqa, hotpotqa-train.
+        """
+        return file
+
+    report = describe(_parse(file, words, "data check"))
+    print(report.render())
+    return 1 if report.problems else 0
+
+
+def _data_synth(words: list[str]) -> int:
+    from pmi_kernel.data import write_examples
+    from pmi_kernel.data.synth import synthesize
+    from pmi_kernel.errors import ConfigError
+
+    def synth(
+        n: int = 60, seed: int = 7, out: Path = Path("fictional.json")
+    ) -> tuple[int, int, Path]:
+        """Invent questions over fictional worlds, in HotpotQA's layout.
+
+        Args:
+            n: How many.
+            seed: Seeds the worlds; the same seed gives the same questions anywhere.
+            out: File to write, .json or .jsonl.
+        """
+        return n, seed, out
+
+    n, seed, out = _parse(synth, words, "data synth")
+    if n < 1 or out.suffix not in (".json", ".jsonl"):
+        raise ConfigError(
+            "data synth needs --n of at least 1 and an --out that ends in .json or .jsonl"
+        )
+    write_examples(synthesize(n, seed), out)
+    print(f"{out}: {n} questions (seed {seed})")
+    return 0
+
+
+def _bench(words: list[str]) -> int:
+    from pmi_kernel.bench import BENCHMARKS
+
+    if not words or words[0] not in BENCHMARKS:
+        lines = [
+            f"  {name:10} {(fn.__doc__ or '').splitlines()[0]}" for name, fn in BENCHMARKS.items()
+        ]
+        print("usage: pmi bench NAME [options]\n\n" + "\n".join(lines))
+        return 0 if words and words[0] in ("-h", "--help") else 2
+    _parse(BENCHMARKS[words[0]], words[1:], f"bench {words[0]}")
+    return 0
+
+
+if __name__ == "__main__":
+    main()

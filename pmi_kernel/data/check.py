@@ -1,0 +1,104 @@
+"""What is in a data file, and what is wrong with it."""
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+from pmi_kernel.data.hotpot import data_hash, data_path, parse_example, read_raw
+from pmi_kernel.errors import DataError
+from pmi_kernel.metrics import normalize_answer
+from pmi_kernel.types import Example
+
+_LISTED = 20
+
+
+@dataclass(frozen=True, slots=True)
+class DataReport:
+    """What `pmi data check` says of a file.
+
+    Attributes:
+        path: The file.
+        sha256: Hash of its bytes.
+        num_examples: Valid examples.
+        types: Count by question type.
+        levels: Count by level.
+        answer_kinds: Count of yes/no answers, of spans that stand in the context, and of others.
+        paragraphs: Fewest, median and most paragraphs of a question.
+        num_words: Words of all paragraphs.
+        problems: One line for each invalid record.
+    """
+
+    path: Path
+    sha256: str
+    num_examples: int
+    types: dict[str, int]
+    levels: dict[str, int]
+    answer_kinds: dict[str, int]
+    paragraphs: tuple[int, float, int]
+    num_words: int
+    problems: tuple[str, ...]
+
+    def render(self) -> str:
+        """Return the report as lines of text."""
+        low, middle, high = self.paragraphs
+        lines = [
+            f"{self.path}: {self.num_examples} valid examples, {len(self.problems)} invalid",
+            f"  sha256      {self.sha256}",
+            f"  types       {_counts(self.types)}",
+            f"  levels      {_counts(self.levels)}",
+            f"  answers     {_counts(self.answer_kinds)}",
+            f"  paragraphs  {low} to {high} a question, median {middle:g}",
+            f"  words       {self.num_words}",
+            *(f"  invalid: {problem}" for problem in self.problems[:_LISTED]),
+        ]
+        if len(self.problems) > _LISTED:
+            lines.append(f"  and {len(self.problems) - _LISTED} more")
+        return "\n".join(lines)
+
+
+def describe(source: str | Path) -> DataReport:
+    """Return a report on a data file; invalid records are listed, not fatal.
+
+    Raises:
+        DataError: The file is missing or cannot be read to its end.
+    """
+    path = data_path(source)
+    examples: list[Example] = []
+    problems: list[str] = []
+    seen: set[str] = set()
+    for where, record in read_raw(path):
+        try:
+            example = parse_example(record, where)
+        except DataError as error:
+            problems.append(str(error))
+            continue
+        if example.task.id in seen:
+            problems.append(f"{where}, field '_id': {example.task.id!r} stands there twice")
+            continue
+        seen.add(example.task.id)
+        examples.append(example)
+    sizes = [len(example.task.context) for example in examples] or [0]
+    return DataReport(
+        path=path,
+        sha256=data_hash(path),
+        num_examples=len(examples),
+        types=dict(Counter(example.type for example in examples)),
+        levels=dict(Counter(example.level for example in examples)),
+        answer_kinds=dict(Counter(_answer_kind(example) for example in examples)),
+        paragraphs=(min(sizes), median(sizes), max(sizes)),
+        num_words=sum(len(p.text.split()) for e in examples for p in e.task.context),
+        problems=tuple(problems),
+    )
+
+
+def _answer_kind(example: Example) -> str:
+    gold = normalize_answer(example.gold.answers[0])
+    if gold in ("yes", "no"):
+        return gold
+    texts = (normalize_answer(f"{p.title} {p.text}") for p in example.task.context)
+    return "span in context" if any(gold in text for text in texts) else "not in context"
+
+
+def _counts(counts: dict[str, int]) -> str:
+    return ", ".join(f"{name or '(none)'} {number}" for name, number in sorted(counts.items()))

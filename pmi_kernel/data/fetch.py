@@ -1,0 +1,119 @@
+"""The official HotpotQA files: downloaded once, resumed when broken off, checked to be whole."""
+
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import requests
+from tqdm.auto import tqdm
+
+from pmi_kernel.data.hotpot import data_hash, load_examples
+from pmi_kernel.errors import DataError
+
+_ROOT = Path(__file__).resolve().parents[2]
+_TIMEOUT_S = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A file to fetch: its address and how many records it must hold."""
+
+    url: str
+    num_records: int
+
+    @property
+    def filename(self) -> str:
+        """Last part of the address."""
+        return self.url.rsplit("/", 1)[-1]
+
+
+HOTPOTQA: tuple[Source, ...] = (
+    Source("http://curtis.ml.cmu.edu/datasets/hotpot/hotpot_dev_distractor_v1.json", 7_405),
+    Source("http://curtis.ml.cmu.edu/datasets/hotpot/hotpot_train_v1.1.json", 90_447),
+)
+"""The dev-distractor and train files (Yang et al. 2018; CC BY-SA 4.0)."""
+
+
+def fetch(
+    sources: tuple[Source, ...] = HOTPOTQA, folder: Path = _ROOT / "data" / "hotpotqa"
+) -> list[Path]:
+    """Return the files, downloading what is not there yet.
+
+    A file counts as there when its hash is the one that was recorded after its download. A download
+    that broke off leaves a `.part` file, which the next call goes on with if the server's file is
+    still the same.
+
+    Raises:
+        DataError: The network failed, what came is not whole, or a file was changed since.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    return [_fetch_one(source, folder / source.filename) for source in sources]
+
+
+def _fetch_one(source: Source, path: Path) -> Path:
+    record = path.with_name(path.name + ".sha256.json")
+    if path.exists() and record.exists():
+        known, found = json.loads(record.read_text())["sha256"], data_hash(path)
+        if known != found:
+            raise DataError(
+                f"{path}: changed since it was fetched (sha256 {found}, recorded {known}); "
+                "delete it to fetch it again"
+            )
+        return path
+    part = path.with_name(path.name + ".part.json")
+    if not path.exists():
+        _download(source.url, part)
+        _check(part, source)
+        part.replace(path)
+    else:
+        _check(path, source)
+    state = {
+        "url": source.url,
+        "sha256": data_hash(path),
+        "bytes": path.stat().st_size,
+        "records": source.num_records,
+        "fetched": time.strftime("%Y-%m-%d"),
+    }
+    record.write_text(json.dumps(state, indent=2) + "\n")
+    return path
+
+
+def _check(path: Path, source: Source) -> None:
+    found = len(load_examples(path))
+    if found != source.num_records:
+        raise DataError(
+            f"{path}: holds {found} records, expected {source.num_records}; delete it and retry"
+        )
+
+
+def _download(url: str, part: Path) -> None:
+    """Bring `part` to its full length, from where it stands if the server's file is the same."""
+    tag_file = part.with_name(part.name + ".tag")
+    tag = tag_file.read_text() if tag_file.exists() else ""
+    have = part.stat().st_size if part.exists() and tag else 0
+    headers = {"Accept-Encoding": "identity"}
+    if have:
+        headers |= {"Range": f"bytes={have}-", "If-Range": tag}
+    try:
+        with requests.get(url, headers=headers, stream=True, timeout=_TIMEOUT_S) as answer:
+            if answer.status_code == requests.codes.requested_range_not_satisfiable:
+                return
+            answer.raise_for_status()
+            if answer.status_code != requests.codes.partial_content:
+                have = 0
+            etag = answer.headers.get("ETag", "")
+            is_strong = etag and not etag.startswith("W/")
+            tag_file.write_text(etag if is_strong else answer.headers.get("Last-Modified", ""))
+            total = have + int(answer.headers.get("Content-Length", 0))
+            bar = tqdm(total=total or None, initial=have, unit="B", unit_scale=True, desc=part.name)
+            with bar, part.open("ab" if have else "wb") as file:
+                for block in answer.iter_content(1 << 16):
+                    file.write(block)
+                    bar.update(len(block))
+    except (requests.RequestException, OSError) as error:
+        raise DataError(f"{url}: {error}; run the command again to go on") from error
+    size = part.stat().st_size
+    if total and size != total:
+        raise DataError(f"{url}: broke off after {size} of {total} bytes; run the command again")
+    tag_file.unlink(missing_ok=True)

@@ -1,0 +1,219 @@
+"""HotpotQA's official layout: `.json` (one array) or `.jsonl`, plain or gzipped.
+
+A record has `_id, question, answer, type, level, supporting_facts, context`; `context` is a list
+of `[title, [sentence, ...]]`, `supporting_facts` of `[title, sentence index]`. `answers`, a list,
+may stand for `answer` where several are accepted. The official files hold some sentence indices
+beyond their paragraph's end, which are kept as they are.
+"""
+
+import gzip
+import hashlib
+import json
+import os
+import tempfile
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import IO, cast
+
+from pmi_kernel.errors import DataError
+from pmi_kernel.types import Example, Gold, Paragraph, SupportingFact, Task
+
+_ROOT = Path(__file__).resolve().parents[2]
+_NAMED = {
+    "sample": _ROOT / "data" / "sample" / "fictional_60.json",
+    "hotpotqa": _ROOT / "data" / "hotpotqa" / "hotpot_dev_distractor_v1.json",
+    "hotpotqa-train": _ROOT / "data" / "hotpotqa" / "hotpot_train_v1.1.json",
+}
+
+
+def data_path(source: str | Path) -> Path:
+    """Return the file behind a data set's name (`sample`, `hotpotqa`, `hotpotqa-train`) or a path.
+
+    Raises:
+        DataError: There is no such file.
+    """
+    path = _NAMED.get(str(source), Path(source))
+    if path.is_file():
+        return path
+    if str(source) in _NAMED and str(source) != "sample":
+        raise DataError(f"{source}: not here yet; run `pmi data fetch hotpotqa`")
+    raise DataError(f"{path}: no such file (names are {', '.join(_NAMED)})")
+
+
+def data_hash(source: str | Path) -> str:
+    """Return the sha256 of a data file's bytes."""
+    digest = hashlib.sha256()
+    with data_path(source).open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def load_examples(source: str | Path) -> list[Example]:
+    """Return every example of a data set; nothing is returned unless all of it is valid.
+
+    Args:
+        source: `sample` (the embedded default), `hotpotqa`, `hotpotqa-train`, or a path.
+
+    Raises:
+        DataError: The file is missing, torn, or holds an invalid record; names the file, the
+            record (from 1) and the field.
+    """
+    examples = []
+    first_at: dict[str, str] = {}
+    for where, record in read_raw(data_path(source)):
+        example = parse_example(record, where)
+        id_ = example.task.id
+        if id_ in first_at:
+            raise DataError(f"{where}, field '_id': {id_!r} stands at {first_at[id_]} already")
+        first_at[id_] = where.rsplit(": ", 1)[-1]
+        examples.append(example)
+    return examples
+
+
+def read_raw(path: Path) -> Iterator[tuple[str, object]]:
+    """Yield (where, record) for each record of a file, unchecked.
+
+    Raises:
+        DataError: The file is not whole JSON, gzip or UTF-8, or is empty.
+    """
+    name = path.name.removesuffix(".gz")
+    if not name.endswith((".json", ".jsonl")):
+        raise DataError(f"{path}: expected a .json or .jsonl file, plain or with .gz")
+    opener = gzip.open if path.name.endswith(".gz") else open
+    number = 0
+    try:
+        with cast("IO[str]", opener(path, "rt", encoding="utf-8")) as file:
+            if name.endswith(".jsonl"):
+                for line_number, line in enumerate(file, start=1):
+                    if line.strip():
+                        number = line_number
+                        yield f"{path}: line {line_number}", json.loads(line)
+            else:
+                records = json.load(file)
+                if not isinstance(records, list):
+                    raise DataError(f"{path}: expected one JSON array of records")
+                for number, record in enumerate(records, start=1):
+                    yield f"{path}: record {number}", record
+    except json.JSONDecodeError as error:
+        line = number + 1 if name.endswith(".jsonl") else error.lineno
+        raise DataError(
+            f"{path}: not whole JSON at line {line}, column {error.colno} ({error.msg}); "
+            "is the file truncated?"
+        ) from None
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: not UTF-8 ({error.reason} at byte {error.start})") from None
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise DataError(f"{path}: broken gzip file ({error}); is it truncated?") from None
+    if number == 0:
+        raise DataError(f"{path}: holds no records")
+
+
+def parse_example(record: object, where: str) -> Example:
+    """Return the example of one raw record.
+
+    Raises:
+        DataError: The record is invalid; names `where` and the field.
+    """
+    if not isinstance(record, dict):
+        raise DataError(f"{where}: expected an object, found {type(record).__name__}")
+
+    def fail(field: str, problem: str) -> DataError:
+        return DataError(f"{where}, field {field!r}: {problem}")
+
+    def text(field: str, *, default: str | None = None) -> str:
+        value = record.get(field, default)
+        if value is None:
+            raise fail(field, "is missing")
+        if not isinstance(value, str):
+            raise fail(field, f"expected a string, found {type(value).__name__}")
+        if not value.strip() and default is None:
+            raise fail(field, "is empty")
+        return value
+
+    context = tuple(_paragraphs(record.get("context"), fail))
+    titles = {paragraph.title for paragraph in context}
+    facts = []
+    for number, fact in enumerate(record.get("supporting_facts", []), start=1):
+        match fact:
+            case [str(title), int(sentence)] if sentence >= 0 and not isinstance(sentence, bool):
+                if title not in titles:
+                    raise fail(
+                        "supporting_facts", f"item {number}: no paragraph is called {title!r}"
+                    )
+                facts.append(SupportingFact(title, sentence))
+            case _:
+                raise fail(
+                    "supporting_facts", f"item {number}: expected [title, index], found {fact!r}"
+                )
+    if "answers" in record:
+        answers = record["answers"]
+        if not isinstance(answers, list) or not answers:
+            raise fail("answers", "expected a list of at least one string")
+        if not all(isinstance(answer, str) and answer.strip() for answer in answers):
+            raise fail("answers", "expected strings that are not empty")
+    elif "answer" not in record:
+        raise fail("answer", "is missing (a file without answers cannot be evaluated)")
+    else:
+        answers = [text("answer")]
+    return Example(
+        Task(text("_id"), text("question"), context),
+        Gold(tuple(answers), tuple(facts)),
+        type=text("type", default=""),
+        level=text("level", default=""),
+    )
+
+
+def _paragraphs(value: object, fail: Callable[[str, str], DataError]) -> Iterator[Paragraph]:
+    if value is None:
+        raise fail("context", "is missing")
+    if not isinstance(value, list) or not value:
+        raise fail("context", "expected a list of at least one paragraph")
+    for number, item in enumerate(value, start=1):
+        match item:
+            case [str(title), [*sentences]] if all(isinstance(s, str) for s in sentences):
+                if not any(sentence.strip() for sentence in sentences):
+                    raise fail("context", f"paragraph {number} ({title!r}) is empty")
+                yield Paragraph(title, tuple(sentences))
+            case _:
+                raise fail("context", f"paragraph {number}: expected [title, [sentence, ...]]")
+
+
+def write_examples(examples: Sequence[Example], path: Path) -> None:
+    """Write examples in the official layout, whole or not at all; `.json` or `.jsonl`.
+
+    Raises:
+        ValueError: The path ends otherwise.
+    """
+    records = [_record(example) for example in examples]
+    if path.suffix == ".jsonl":
+        text = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
+    elif path.suffix == ".json":
+        lines = ",\n".join(json.dumps(record, ensure_ascii=False) for record in records)
+        text = f"[\n{lines}\n]\n"
+    else:
+        raise ValueError(f"{path}: expected a .json or .jsonl file")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, partial = tempfile.mkstemp(dir=path.parent, prefix=path.name)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+        os.chmod(partial, 0o644)
+        os.replace(partial, path)
+    except BaseException:
+        os.unlink(partial)
+        raise
+
+
+def _record(example: Example) -> dict[str, object]:
+    answers = example.gold.answers
+    return {
+        "_id": example.task.id,
+        "question": example.task.question,
+        **({"answer": answers[0]} if len(answers) == 1 else {"answers": list(answers)}),
+        "type": example.type,
+        "level": example.level,
+        "supporting_facts": [[f.title, f.sentence] for f in example.gold.supporting_facts],
+        "context": [[p.title, list(p.sentences)] for p in example.task.context],
+    }

@@ -1,0 +1,114 @@
+"""The main job, small: a few questions without and with injection, on one model."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field
+from tqdm.auto import tqdm
+
+from pmi_kernel.batch import RunSettings, read_results, run
+from pmi_kernel.config import Settings, SystemConfig
+from pmi_kernel.engines.base import Engine
+from pmi_kernel.engines.models import EMBEDDED
+from pmi_kernel.records import read_records
+from pmi_kernel.report import percent, render_table
+from pmi_kernel.systems.baselines.config import ClosedBookConfig
+from pmi_kernel.systems.pmi.config import PmiConfig
+from pmi_kernel.types import Trace
+
+RECOMMENDED: dict[str, Any] = {"retriever": "bm25", "mem_lr": 1e-3, "mem_steps": 20}
+"""Settings for the embedded model; see the README."""
+
+
+class DemoSettings(Settings):
+    """What the demo runs."""
+
+    data: str = "sample"
+    """Questions, as in pmi run."""
+    model: str = EMBEDDED
+    """Model, as in pmi run."""
+    limit: Annotated[int, Field(ge=1)] = 6
+    """Questions."""
+    out: Path = Path("runs/demo")
+    """Where the runs go; what is done there already is shown again, not run again."""
+
+
+def demo(settings: DemoSettings) -> int:
+    """Ask the same questions closed book, with retrieval, and with injected memory; print both."""
+    model = settings.model
+    configs: dict[str, SystemConfig] = {
+        "closed_book": ClosedBookConfig(model=model),
+        "without_injection": PmiConfig(model=model, **RECOMMENDED),
+        "with_injection": PmiConfig(model=model, train_mem=True, **RECOMMENDED),
+    }
+    engine = configs["closed_book"].build_engine()
+    summaries = {}
+    for label, config in configs.items():
+        target = RunSettings(
+            data=settings.data, out=settings.out / label, probe=label == "with_injection"
+        )
+        summaries[label] = _run_first(target, config, engine, settings.limit)
+    print(_changes(settings.out / "with_injection", settings.limit))
+    print()
+    print(_scores(summaries))
+    print(f"\nEvery step is in {settings.out}/*/episode_trace.jsonl, one episode a line.")
+    return 0
+
+
+def _run_first(
+    target: RunSettings, config: SystemConfig, engine: Engine, limit: int
+) -> dict[str, Any]:
+    """Run what is missing of the first `limit` episodes and return the run's summary."""
+    left = max(0, limit - len(read_results(target.out)))
+    with tqdm(total=left, desc=target.out.name, unit="episode") as bar:
+        outcome = run(
+            target.model_copy(update={"limit": left}),
+            config,
+            system=config.build(engine),
+            on_result=lambda _: bar.update(),
+        )
+    if outcome.is_interrupted:
+        raise KeyboardInterrupt
+    return outcome.summary
+
+
+def _changes(out: Path, limit: int) -> str:
+    """What each injection did to the model's answer, asked without any evidence in the prompt."""
+    golds = read_results(out)
+    rows = []
+    for trace in read_records(Trace, out / "episode_trace.jsonl"):
+        for probe in trace.probes:
+            before, after = probe.before, probe.after
+            rows.append(
+                (
+                    trace.task.question,
+                    golds[trace.task.id].answers[0],
+                    before.answer_no_evidence,
+                    after.answer_no_evidence,
+                    f"{before.gold_no_evidence.total_nats:.1f}",
+                    f"{after.gold_no_evidence.total_nats:.1f}",
+                    f"{probe.control.gold_no_evidence.total_nats:.1f}" if probe.control else "-",
+                )
+            )
+    header = ("question", "gold", "before", "after", "before", "after", "wrong")
+    return (
+        "Asked without evidence: the answer before and after the injection, and the gold answer's\n"
+        "log-probability (nats) before, after, and after injecting another question's snippet.\n\n"
+        + render_table(header, rows, max_chars=34)
+    )
+
+
+def _scores(summaries: Mapping[str, Mapping[str, Any]]) -> str:
+    rows = [
+        (
+            label,
+            str(summary["num_episodes"]),
+            percent(summary["em"]),
+            percent(summary["f1"]),
+            percent(summary["sub_em"]),
+            str(summary["num_injections"]),
+        )
+        for label, summary in summaries.items()
+    ]
+    return render_table(("run", "n", "EM", "F1", "sub-span EM", "injections"), rows)

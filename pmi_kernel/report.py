@@ -1,0 +1,56 @@
+"""Numbers as plain text: tables and a run's summary."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+
+def render_table(
+    header: Sequence[str], rows: Sequence[Sequence[str]], *, max_chars: int = 44
+) -> str:
+    """Return a table of text columns, each cell cut to `max_chars`."""
+    cells = [[_cut(cell, max_chars) for cell in row] for row in (header, *rows)]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        for row in cells
+    ]
+    lines.insert(1, "  ".join("-" * width for width in widths))
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _cut(text: str, max_chars: int) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= max_chars else line[: max_chars - 1] + "…"
+
+
+def percent(value: float | None) -> str:
+    """Return a share as a percentage with one decimal, or a dash where there is none."""
+    return "-" if value is None else f"{100 * value:.1f}"
+
+
+def render_summary(summary: Mapping[str, Any], out: Path) -> str:
+    """Return what a run came to, as a few lines."""
+    ends = ", ".join(f"{name} {count}" for name, count in summary["end_reasons"].items())
+    stages = ", ".join(f"{name} {value:.1f}" for name, value in summary["seconds_by_stage"].items())
+    lines = [
+        f"{summary['system']}: {summary['num_episodes']} episodes done, "
+        f"{summary['num_pending']} pending, {summary['num_errors']} failed now",
+        f"  EM {percent(summary['em'])}  F1 {percent(summary['f1'])}  "
+        f"sub-span EM {percent(summary['sub_em'])}  (percent; official HotpotQA EM and F1)",
+        f"  ends: {ends or '-'}; searches {summary['num_searches']}, "
+        f"injections {summary['num_injections']}",
+        f"  seconds by stage: {stages or '-'}",
+    ]
+    if totals := {k: v for k, v in summary["totals"].items() if k.endswith("_snippets") and v}:
+        lines.append("  " + ", ".join(f"{name} {value:g}" for name, value in totals.items()))
+    if probes := summary["probes"]:
+        control = probes["control_rise_nats"]
+        lines.append(
+            f"  {probes['num_probed']} injections probed: gold log-probability without evidence "
+            f"{probes['gold_rise_nats']:+.2f} nats (rose in {percent(probes['share_risen'])} %), "
+            f"wrong passage {'-' if control is None else f'{control:+.2f}'}, "
+            f"drift {probes['drift_kl_nats']:.3f} nats per token"
+        )
+    lines.append(f"  written to {out}/ (summary.json, eval_results.jsonl, episode_trace.jsonl)")
+    return "\n".join(lines)
