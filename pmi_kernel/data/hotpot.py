@@ -97,9 +97,9 @@ def read_raw(path: Path) -> Iterator[tuple[str, object]]:
                 for number, record in enumerate(records, start=1):
                     yield f"{path}: record {number}", record
     except json.JSONDecodeError as error:
-        line = number + 1 if name.endswith(".jsonl") else error.lineno
+        at = number + 1 if name.endswith(".jsonl") else error.lineno
         raise DataError(
-            f"{path}: not whole JSON at line {line}, column {error.colno} ({error.msg}); "
+            f"{path}: not whole JSON at line {at}, column {error.colno} ({error.msg}); "
             "is the file truncated?"
         ) from None
     except UnicodeDecodeError as error:
@@ -135,7 +135,10 @@ def parse_example(record: object, where: str) -> Example:
     context = tuple(_paragraphs(record.get("context"), fail))
     titles = {paragraph.title for paragraph in context}
     facts = []
-    for number, fact in enumerate(record.get("supporting_facts", []), start=1):
+    listed = record.get("supporting_facts", [])
+    if not isinstance(listed, list):
+        raise fail("supporting_facts", f"expected a list, found {type(listed).__name__}")
+    for number, fact in enumerate(listed, start=1):
         match fact:
             case [str(title), int(sentence)] if sentence >= 0 and not isinstance(sentence, bool):
                 if title not in titles:

@@ -1,0 +1,76 @@
+"""Facts that hold for every system; a new one joins by its name alone."""
+
+import dataclasses
+import re
+from collections.abc import Mapping
+
+import pytest
+
+from pmi_kernel.config import SystemConfig
+from pmi_kernel.engines.base import Engine
+from pmi_kernel.engines.scripted import ScriptedEngine
+from pmi_kernel.episode import Episode, evaluate
+from pmi_kernel.records import encode
+from pmi_kernel.systems import NAMES, config_class
+from pmi_kernel.types import Example, Gold, SupportingFact, Trace
+
+JUNK = Gold(("junk", "no"), (SupportingFact("nowhere", 99),))
+TRAINED: Mapping[str, Mapping[str, object]] = {"pmi": {"train_mem": True, "mem_steps": 2}}
+
+
+def config(name: str, **settings: object) -> SystemConfig:
+    return config_class(name)(**TRAINED.get(name, {}), **settings)  # type: ignore[arg-type]
+
+
+def timeless(trace: Trace) -> str:
+    return re.sub(r'("[a-z_]*_s": )[0-9.e-]+', r"\g<1>0", encode(trace))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_gold_never_reaches_a_system(name: str, sample: list[Example]) -> None:
+    system = config(name).build(ScriptedEngine())
+    for example in sample[:10]:
+        junk = dataclasses.replace(example, gold=JUNK, type="x", level="y")
+        assert timeless(Episode(system, example).run()) == timeless(Episode(system, junk).run())
+
+
+@pytest.mark.model
+@pytest.mark.parametrize("name", NAMES)
+def test_gold_never_reaches_a_system_with_a_model(
+    name: str, sample: list[Example], engine: Engine
+) -> None:
+    system = config(name, shots=0, answer_tokens=8).build(engine)
+    junk = dataclasses.replace(sample[0], gold=JUNK)
+    assert timeless(Episode(system, sample[0]).run()) == timeless(Episode(system, junk).run())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_stepping_equals_running(name: str, sample: list[Example]) -> None:
+    system = config(name).build(ScriptedEngine())
+    for example in sample[:5]:
+        episode = Episode(system, example)
+        steps = []
+        while (step := episode.step()) is not None:
+            steps.append(step)
+        assert tuple(steps) == episode.trace.steps
+        assert timeless(episode.trace) == timeless(Episode(system, example).run())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_episode_ends_with_an_answer_and_leaves_nothing(
+    name: str, sample: list[Example]
+) -> None:
+    engine = ScriptedEngine()
+    system = config(name).build(engine)
+    for example in sample:
+        trace = Episode(system, example).run()
+        result = evaluate(example, trace)
+        assert result.prediction == trace.steps[-1].text
+        assert [step.index for step in trace.steps] == list(range(len(trace.steps)))
+        assert engine.num_attached == 0
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_fingerprint_follows_the_settings(name: str) -> None:
+    assert config(name).fingerprint() == config(name).fingerprint()
+    assert config(name).fingerprint() != config(name, seed=1).fingerprint()

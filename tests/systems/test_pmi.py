@@ -1,0 +1,119 @@
+import pytest
+from pydantic import ValidationError
+
+from pmi_kernel.engines.base import Adapter, Prompt
+from pmi_kernel.engines.scripted import ScriptedEngine
+from pmi_kernel.episode import Episode
+from pmi_kernel.errors import EngineError
+from pmi_kernel.prompts import MEMORISED
+from pmi_kernel.systems.pmi.config import PmiConfig
+from pmi_kernel.types import EndReason, Example, ParseOutcome, StepKind, Trace
+
+S, C, INJ, ANS = StepKind.SEARCH, StepKind.COMPRESS, StepKind.INJECT, StepKind.ANSWER
+
+
+def run(example: Example, outputs: list[str], **settings: object) -> tuple[Trace, ScriptedEngine]:
+    engine = ScriptedEngine(outputs)
+    trace = Episode(PmiConfig(**settings).build(engine), example).run()  # type: ignore[arg-type]
+    return trace, engine
+
+
+def test_the_first_search_is_forced(sample: list[Example]) -> None:
+    trace, _ = run(sample[0], ["<answer>x</answer>"])
+    assert [step.kind for step in trace.steps] == [S, ANS]
+    assert trace.steps[0].raw == ""
+    assert trace.steps[0].text == "town author Gilded Window Brindlegate born"
+    assert (trace.prediction, trace.end_reason) == ("x", EndReason.ANSWERED)
+
+
+def test_only_the_first_action_counts(sample: list[Example]) -> None:
+    output = "well <search>a</search><answer>x</answer>"
+    trace, _ = run(sample[0], [output, "<answer>y</answer>"])
+    assert [step.text for step in trace.steps][1:] == ["a", "y"]
+
+
+def test_a_parse_failure_forces_unknown(sample: list[Example]) -> None:
+    trace, _ = run(sample[0], ["I do not know"])
+    assert (trace.prediction, trace.end_reason) == ("unknown", EndReason.PARSE_FAILURE)
+    assert trace.steps[-1].parse is ParseOutcome.NO_ACTION
+    assert trace.steps[-1].raw == "I do not know"
+
+
+def test_max_steps_forces_unknown(sample: list[Example]) -> None:
+    trace, _ = run(sample[0], ["<search>a</search>", "<search>b</search>"], max_steps=3)
+    assert [step.kind for step in trace.steps] == [S, S, S, ANS]
+    assert (trace.prediction, trace.end_reason) == ("unknown", EndReason.MAX_STEPS)
+
+
+def test_each_search_is_compressed_trained_and_injected(sample: list[Example]) -> None:
+    outputs = ["one fact", "<search>a</search>", "two facts", "<answer>x</answer>"]
+    trace, engine = run(sample[0], outputs, train_mem=True, mem_steps=3)
+    assert [step.kind for step in trace.steps] == [S, C, INJ, S, C, INJ, ANS]
+    assert engine.num_attached == 0
+    inject = trace.steps[2]
+    assert inject.artifacts["losses_nats"] == [4.0, 2.0, 1.0]
+    assert {"train_s", "attach_s", "train_tokens", "attached_bytes"} <= set(inject.measures)
+    assert "detach_s" in trace.steps[-1].measures
+
+
+def test_memories_accumulate(sample: list[Example]) -> None:
+    outputs = ["one fact", "<search>a</search>", "two facts", "<answer>x</answer>"]
+    trace, _ = run(sample[0], outputs, train_mem=True, mem_rank=4)
+    assert [step.artifacts["rank"] for step in trace.steps if step.kind is INJ] == [4, 8]
+
+
+def test_an_empty_snippet_is_counted_and_not_injected(sample: list[Example]) -> None:
+    trace, _ = run(sample[0], ["  ", "<answer>x</answer>"], train_mem=True)
+    assert [step.kind for step in trace.steps] == [S, C, ANS]
+    assert trace.steps[1].measures["empty_snippets"] == 1
+
+
+def test_a_snippet_cut_by_its_limit_is_counted(sample: list[Example]) -> None:
+    outputs = ["one two three four", "<answer>x</answer>"]
+    trace, _ = run(sample[0], outputs, train_mem=True, snippet_tokens=3)
+    assert trace.steps[1].measures["truncated_snippets"] == 1
+
+
+@pytest.mark.parametrize(
+    ("evidence", "in_prompt"), [("both", True), ("prompt", True), ("weights", False)]
+)
+def test_evidence_says_what_the_prompt_holds(
+    sample: list[Example], evidence: str, in_prompt: bool
+) -> None:
+    prompts: list[tuple[Prompt, Adapter | None]] = []
+
+    def script(prompt: Prompt, adapter: Adapter | None) -> str:
+        prompts.append((prompt, adapter))
+        return "some fact" if len(prompts) == 1 else "<answer>x</answer>"
+
+    config = PmiConfig(train_mem=True, evidence=evidence)  # type: ignore[arg-type]
+    Episode(config.build(ScriptedEngine(script)), sample[0]).run()
+    prompt, adapter = prompts[-1]
+    title = sample[0].gold.supporting_facts[0].title
+    assert (f"{title}:" in prompt[-1].content) == in_prompt
+    assert (MEMORISED in prompt[-1].content) == (not in_prompt)
+    assert adapter is not None
+
+
+def test_evidence_in_weights_alone_needs_training() -> None:
+    with pytest.raises(ValidationError, match="needs train_mem"):
+        PmiConfig(evidence="weights")
+
+
+def test_an_engine_error_takes_the_memory_out(sample: list[Example]) -> None:
+    engine = ScriptedEngine(["one fact"])
+    episode = Episode(PmiConfig(train_mem=True).build(engine), sample[0])
+    with pytest.raises(EngineError, match="no output left"):
+        episode.run()
+    assert engine.num_attached == 0
+
+
+def test_closing_early_takes_the_memory_out(sample: list[Example]) -> None:
+    engine = ScriptedEngine(["one fact"])
+    with Episode(PmiConfig(train_mem=True).build(engine), sample[0]) as episode:
+        for _ in range(3):
+            episode.step()
+        assert engine.num_attached == 1
+    assert engine.num_attached == 0
+    with pytest.raises(ValueError, match="closed before its end"):
+        episode.step()

@@ -1,0 +1,103 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pmi_kernel.cli import main
+
+
+def pmi(*words: str) -> int:
+    with pytest.raises(SystemExit) as caught:
+        main(words)
+    return int(caught.value.code or 0)
+
+
+def scripted(out: Path, *words: str) -> int:
+    return pmi("run", "--engine", "scripted", "--out", str(out), *words)
+
+
+@pytest.mark.parametrize("style", ["_", "-"])
+def test_flags_take_underscores_and_dashes(tmp_path: Path, style: str) -> None:
+    flags = [
+        "--data", "sample", "--model", "m", "--max_steps", "3", "--topk", "2", "--max_chars", "900",
+        "--train_mem", "--mem_steps", "7", "--mem_lr", "1e-3", "--seed", "5", "--limit", "2",
+    ]  # fmt: skip
+    words = [w.replace("_", style) if w.startswith("--") else w for w in flags]
+    assert scripted(tmp_path / "run", *words) == 0
+    config = json.loads((tmp_path / "run" / "config.json").read_text())["config"]
+    assert (config["max_steps"], config["topk"], config["max_chars"]) == (3, 2, 900)
+    assert (config["train_mem"], config["mem_steps"], config["mem_lr"]) == (True, 7, 1e-3)
+    assert config["seed"] == 5
+
+
+@pytest.mark.parametrize("system", ["pmi", "closed_book", "in_context"])
+def test_every_system_runs(tmp_path: Path, system: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert scripted(tmp_path / "run", "--system", system, "--limit", "3") == 0
+    shown = capsys.readouterr().out
+    assert f"{system}: 3 episodes done, 57 pending" in shown
+    assert json.loads((tmp_path / "run" / "summary.json").read_text())["num_episodes"] == 3
+
+
+def test_resume_goes_on_with_the_runs_own_settings(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    assert scripted(out, "--limit", "2", "--topk", "1", "--train_mem") == 0
+    assert pmi("resume", str(out), "--limit", "3") == 0
+    summary = json.loads((out / "summary.json").read_text())
+    assert (summary["num_episodes"], summary["config"]["topk"]) == (5, 1)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("run", "--evidence", "weights"), "needs train_mem"),
+        (("run", "--max_steps", "1"), "greater than or equal to 2"),
+        (("run", "--data", "none.json", "--engine", "scripted"), "no such file"),
+        (("run", "--system", "closed_book", "--topk", "3"), "topk"),
+        (("run", "--system", "magic"), "invalid choice"),
+        (("run", "--model", "./none", "--limit", "1"), "no such folder"),
+        (("resume", "none"), "holds no run"),
+        (("data", "check", "none.json"), "no such file"),
+        (("data", "synth", "--n", "0"), "at least 1"),
+        (("data", "fetch", "squad"), "only hotpotqa"),
+        (("fly",), "no verb"),
+    ],
+)
+def test_bad_words_are_answered_in_one_message(
+    tmp_path: Path,
+    words: tuple[str, ...],
+    message: str,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert pmi(*words) == 2
+    shown = capfd.readouterr()
+    assert message in shown.err + shown.out
+    assert "Traceback" not in shown.err
+
+
+def test_another_configuration_is_refused_by_field(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert scripted(tmp_path / "run", "--limit", "1") == 0
+    assert scripted(tmp_path / "run", "--limit", "1", "--topk", "2") == 2
+    assert "topk: 3 there, 2 here" in capsys.readouterr().err
+
+
+def test_data_is_made_and_checked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "made.jsonl"
+    assert pmi("data", "synth", "--n", "10", "--seed", "3", "--out", str(path)) == 0
+    assert pmi("data", "check", str(path)) == 0
+    assert "10 valid examples, 0 invalid" in capsys.readouterr().out
+    path.write_text(path.read_text() + "{}\n")
+    assert pmi("data", "check", str(path)) == 1
+
+
+def test_the_module_is_the_command() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "pmi_kernel.cli"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert "usage: pmi VERB" in done.stderr
