@@ -108,7 +108,8 @@ def _turns(question: str, searches: Sequence[tuple[str, str]], in_prompt: bool) 
     for query, evidence in searches:
         shown = evidence if in_prompt else MEMORISED
         turns.append(Message("assistant", f"<search>{query}</search>"))
-        turns.append(Message("user", f"<information>\n{shown}\n</information>"))
+        # Asked again, as a small model forgets what stands before the evidence.
+        turns.append(Message("user", _ask(question, shown)))
     return turns
 
 

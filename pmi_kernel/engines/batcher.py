@@ -48,6 +48,11 @@ class MicroBatcher(Generic[Request]):
         self._is_busy = False
         self._last_size = 1
 
+    @property
+    def num_waiting(self) -> int:
+        """Requests that no batch has taken yet."""
+        return len(self._waiting)
+
     def submit(self, key: Hashable, request: Request) -> object:
         """Return the result for `request`, run together with waiting requests of the same key."""
         job = _Job(key, request)

@@ -1,0 +1,182 @@
+"""The transformers engine on the embedded model; the same facts for both injection strategies."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from pmi_kernel.actions import action_regex, parse_action
+from pmi_kernel.config import EngineConfig
+from pmi_kernel.engines.base import Engine, Finish, Message, Prompt, Sampling
+from pmi_kernel.errors import ConfigError, EngineError
+from pmi_kernel.memory.lora import LoraRecipe, LoraWeights
+from pmi_kernel.types import ParseOutcome
+
+pytestmark = pytest.mark.model
+
+PROMPT: Prompt = (Message("user", "What is the capital of France?"),)
+FACT = "Quill Tarvane was born in Ostermoor. Ostermoor is where Quill Tarvane was born."
+ASK: Prompt = (Message("user", "Where was Quill Tarvane born?"),)
+GOLD = "Quill Tarvane was born in Ostermoor."
+RECIPE = LoraRecipe(steps=6, lr=1e-3)
+
+
+@pytest.fixture(scope="module")
+def memories(engine: Engine) -> list[LoraWeights]:
+    texts = [FACT, "Isolde Brack leads Dunmarsh Lines.", "The Harrick Tower was finished in 1902."]
+    with ThreadPoolExecutor(len(texts)) as pool:
+        return [t.weights for t in pool.map(lambda text: engine.train(text, RECIPE), texts)]
+
+
+@pytest.fixture(scope="module")
+def reloading() -> Iterator[Engine]:
+    engine = EngineConfig(dtype="float32", strategy="merge_reload").build_engine()
+    yield engine
+    engine.close()
+
+
+def test_the_model_answers(engine: Engine) -> None:
+    output = engine.generate(PROMPT, sampling=Sampling(max_tokens=20))
+    assert "Paris" in output.text
+    assert output.prompt_tokens > 10
+    assert len(output.token_ids) == len(output.logprobs_nats)
+    assert max(output.logprobs_nats) <= 0
+
+
+def test_greedy_decoding_takes_the_tokens_that_scoring_likes_best(engine: Engine) -> None:
+    output = engine.generate(PROMPT, sampling=Sampling(max_tokens=8))
+    best = engine.distributions(PROMPT, output.text).argmax(axis=1)
+    assert tuple(best.tolist()) == output.token_ids[: len(best)]
+    score = engine.score(PROMPT, output.text)
+    expected = output.logprobs_nats[: len(score.logprobs_nats)]
+    assert np.allclose(score.logprobs_nats, expected, atol=1e-3)
+
+
+def test_decoding_stops_where_it_is_told_to(engine: Engine) -> None:
+    free = engine.generate(PROMPT, sampling=Sampling(max_tokens=20))
+    stopped = engine.generate(PROMPT, sampling=Sampling(max_tokens=20, stop=("capital",)))
+    assert stopped.text.endswith("capital")
+    assert free.text.startswith(stopped.text)
+    assert (free.finish, stopped.finish) == (Finish.STOP, Finish.STOP)
+    cut = engine.generate(PROMPT, sampling=Sampling(max_tokens=2))
+    assert (cut.finish, len(cut.token_ids)) == (Finish.LENGTH, 2)
+
+
+def test_guided_decoding_gives_a_legal_action(engine: Engine) -> None:
+    sampling = Sampling(max_tokens=200, regex=action_regex(40))
+    output = engine.generate(PROMPT, sampling=sampling)
+    assert parse_action(output.text).outcome is ParseOutcome.OK
+
+
+def test_a_regex_that_is_none_is_an_error_of_its_request(engine: Engine) -> None:
+    with pytest.raises(EngineError, match="cannot guide"):
+        engine.generate(PROMPT, sampling=Sampling(regex="("))
+
+
+def test_draws_depend_on_their_seed_alone(engine: Engine) -> None:
+    def draw(seed: int) -> str:
+        sampling = Sampling(max_tokens=12, temperature=1.5, seed=seed)
+        return engine.generate(PROMPT, sampling=sampling).text
+
+    alone = [draw(seed) for seed in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(draw, range(4))) == alone
+    assert len(set(alone)) > 1
+
+
+def test_each_row_of_a_mixed_batch_answers_under_its_own_memory(
+    engine: Engine, memories: list[LoraWeights]
+) -> None:
+    adapters = [None, *(engine.attach(weights) for weights in memories), None]
+    prompts = [ASK, PROMPT, ASK, ASK, PROMPT]
+
+    def ask(row: int) -> tuple[str, tuple[float, ...]]:
+        sampling = Sampling(max_tokens=10)
+        output = engine.generate(prompts[row], adapter=adapters[row], sampling=sampling)
+        score = engine.score(ASK, GOLD, adapter=adapters[row])
+        return output.text, score.logprobs_nats
+
+    alone = [ask(row) for row in range(5)]
+    with ThreadPoolExecutor(5) as pool:
+        mixed = list(pool.map(ask, range(5)))
+    for adapter in adapters:
+        if adapter is not None:
+            engine.detach(adapter)
+    assert [text for text, _ in mixed] == [text for text, _ in alone]
+    for (_, one), (_, other) in zip(mixed, alone, strict=True):
+        assert np.allclose(one, other, atol=1e-4)
+    assert alone[0][1] != alone[1][1]
+
+
+@pytest.mark.parametrize("strategy", ["hot", "merge_reload"])
+def test_an_injected_fact_is_more_likely_and_detaching_is_bit_exact(
+    strategy: str, request: pytest.FixtureRequest, memories: list[LoraWeights]
+) -> None:
+    engine = request.getfixturevalue("engine" if strategy == "hot" else "reloading")
+    before = engine.score(ASK, GOLD)
+    adapter = engine.attach(memories[0])
+    inside = engine.score(ASK, GOLD, adapter=adapter)
+    engine.detach(adapter)
+    assert engine.score(ASK, GOLD) == before
+    assert sum(inside.logprobs_nats) > sum(before.logprobs_nats) + 1
+    with pytest.raises(EngineError, match="not attached"):
+        engine.score(ASK, GOLD, adapter=adapter)
+    with pytest.raises(EngineError, match="not attached"):
+        engine.detach(adapter)
+
+
+def test_the_strategies_agree(
+    engine: Engine, reloading: Engine, memories: list[LoraWeights]
+) -> None:
+    scores = []
+    for one in (engine, reloading):
+        first = one.attach(memories[1])
+        adapter = one.attach(memories[0], replaces=first)
+        scores.append(one.score(ASK, GOLD, adapter=adapter).logprobs_nats)
+        one.detach(adapter)
+    assert np.allclose(scores[0], scores[1], atol=1e-3)
+
+
+def test_merge_reload_holds_one_memory_and_says_so(
+    reloading: Engine, memories: list[LoraWeights]
+) -> None:
+    adapter = reloading.attach(memories[0])
+    with pytest.raises(EngineError, match="one memory at a time"):
+        reloading.attach(memories[1])
+    with pytest.raises(EngineError, match="cannot answer under the base"):
+        reloading.score(ASK, GOLD)
+    reloading.detach(adapter)
+
+
+def test_training_on_a_memory_goes_on_from_it(engine: Engine, memories: list[LoraWeights]) -> None:
+    adapter = engine.attach(memories[0])
+    above = engine.train(FACT, RECIPE, adapter=adapter)
+    engine.detach(adapter)
+    base = engine.train(FACT, RECIPE)
+    assert above.losses_nats[0] < base.losses_nats[0] - 0.1
+
+
+def test_a_text_too_short_to_train_on_is_refused(engine: Engine) -> None:
+    with pytest.raises(EngineError, match="two tokens"):
+        engine.train("a", RECIPE)
+
+
+def test_a_prompt_beyond_the_model_is_refused(engine: Engine) -> None:
+    with pytest.raises(EngineError, match="8192"):
+        engine.generate((Message("user", "word " * 9000),))
+
+
+def test_the_engine_says_what_it_is(engine: Engine) -> None:
+    description = engine.describe()
+    assert description["dtype"] == "float32"
+    assert len(description["model_hash"]) == 64
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [({"device": "cuda:9"}, "CUDA devices"), ({"device": "nose"}, "nose")],
+)
+def test_a_device_that_is_not_there_is_refused(settings: dict[str, str], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        EngineConfig(**settings).build_engine()  # type: ignore[arg-type]
