@@ -19,7 +19,7 @@ NAMES = ("overlap", "bm25")
 @pytest.mark.parametrize("name", NAMES)
 def test_the_matching_paragraph_comes_first(name: str) -> None:
     found = retrieve(make_retriever(name), "Ostermoor town", CONTEXT, topk=1, max_chars=1000)
-    assert [p.title for p in found.passages][0] == "Towns"
+    assert found.passages[0].title == "Towns"
     assert [p.use for p in found.passages] == [PassageUse.USED, *[PassageUse.LEFT_OUT] * 2]
     assert found.text == "Towns: Ostermoor is a town on the Ister. It has a bridge."
 

@@ -1,0 +1,130 @@
+"""Fetching against a real server on loopback that can break off, change its file, or lack ranges."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+
+import pytest
+
+from pmi_kernel.data import load_examples, write_examples
+from pmi_kernel.data.fetch import Source, fetch
+from pmi_kernel.data.synth import synthesize
+from pmi_kernel.errors import DataError
+
+
+class Server(ThreadingHTTPServer):
+    """Serves `content` at every path.
+
+    Attributes:
+        cut_after: Bytes after which the next answer breaks off; None for whole answers.
+        has_ranges: Whether ranges are honoured.
+        asked: The Range header of each request.
+    """
+
+    def __init__(self, content: bytes) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.content = content
+        self.cut_after: int | None = None
+        self.has_ranges = True
+        self.asked: list[str | None] = []
+
+    @property
+    def etag(self) -> str:
+        return f'"{hashlib.sha256(self.content).hexdigest()}"'
+
+    def source(self, num_records: int) -> Source:
+        return Source(f"http://127.0.0.1:{self.server_port}/data.json", num_records)
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Server
+
+    def do_GET(self) -> None:
+        server, asked = self.server, self.headers.get("Range")
+        server.asked.append(asked)
+        is_part = asked and server.has_ranges and self.headers.get("If-Range") == server.etag
+        start = int(asked.removeprefix("bytes=").rstrip("-")) if asked and is_part else 0
+        body = server.content[start:]
+        self.send_response(206 if is_part else 200)
+        self.send_header("ETag", server.etag)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        cut, server.cut_after = server.cut_after, None
+        self.wfile.write(body if cut is None else body[:cut])
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    write_examples(synthesize(20, 1), tmp_path / "source.json")
+    server = Server((tmp_path / "source.json").read_bytes())
+    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_a_file_is_fetched_once_and_its_hash_recorded(server: Server, tmp_path: Path) -> None:
+    for _ in range(2):
+        (path,) = fetch((server.source(20),), tmp_path / "got")
+    assert load_examples(path) == synthesize(20, 1)
+    assert len(server.asked) == 1
+    record = json.loads((tmp_path / "got" / "data.json.sha256.json").read_text())
+    assert record["sha256"] == hashlib.sha256(server.content).hexdigest()
+    assert (record["records"], record["bytes"]) == (20, len(server.content))
+
+
+def test_a_broken_download_goes_on_where_it_stopped(server: Server, tmp_path: Path) -> None:
+    server.cut_after = 5000
+    with pytest.raises(DataError, match="run the command again"):
+        fetch((server.source(20),), tmp_path / "got")
+    assert not (tmp_path / "got" / "data.json").exists()
+    (path,) = fetch((server.source(20),), tmp_path / "got")
+    assert path.read_bytes() == server.content
+    assert server.asked == [None, "bytes=5000-"]
+
+
+@pytest.mark.parametrize("change", ["content", "ranges"])
+def test_a_part_that_cannot_be_continued_is_fetched_anew(
+    server: Server, tmp_path: Path, change: str
+) -> None:
+    server.cut_after = 5000
+    with pytest.raises(DataError):
+        fetch((server.source(20),), tmp_path / "got")
+    if change == "content":
+        server.content = server.content.replace(b"town", b"city")
+    else:
+        server.has_ranges = False
+    (path,) = fetch((server.source(20),), tmp_path / "got")
+    assert path.read_bytes() == server.content
+
+
+def test_too_few_records_are_refused(server: Server, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="holds 20 records, expected 21"):
+        fetch((server.source(21),), tmp_path / "got")
+    assert not (tmp_path / "got" / "data.json").exists()
+
+
+def test_an_invalid_record_is_refused(server: Server, tmp_path: Path) -> None:
+    server.content = server.content.replace(b'"question"', b'"query"', 1)
+    with pytest.raises(DataError, match=r"record 1, field 'question'"):
+        fetch((server.source(20),), tmp_path / "got")
+
+
+def test_a_later_change_is_noticed(server: Server, tmp_path: Path) -> None:
+    (path,) = fetch((server.source(20),), tmp_path / "got")
+    path.write_bytes(server.content.replace(b"town", b"city"))
+    with pytest.raises(DataError, match="changed since it was fetched"):
+        fetch((server.source(20),), tmp_path / "got")
+
+
+def test_a_server_that_is_not_there_is_one_clear_error(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="run the command again"):
+        fetch((Source("http://127.0.0.1:1/data.json", 1),), tmp_path / "got")
