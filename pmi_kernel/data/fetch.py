@@ -13,6 +13,7 @@ from pmi_kernel.errors import DataError
 
 _ROOT = Path(__file__).resolve().parents[2]
 _TIMEOUT_S = 30
+_BLOCK_BYTES = 8192
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +109,7 @@ def _download(url: str, part: Path) -> None:
             total = have + int(answer.headers.get("Content-Length", 0))
             bar = tqdm(total=total or None, initial=have, unit="B", unit_scale=True, desc=part.name)
             with bar, part.open("ab" if have else "wb") as file:
-                for block in answer.iter_content(1 << 16):
+                for block in answer.iter_content(_BLOCK_BYTES):
                     file.write(block)
                     bar.update(len(block))
     except (requests.RequestException, OSError) as error:
