@@ -1,4 +1,4 @@
-"""Fetching against a real server on loopback that can break off, change its file, or lack ranges."""
+"""Fetching from a loopback server that can break off, change its file, or lack ranges."""
 
 import hashlib
 import json
