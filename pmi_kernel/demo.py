@@ -17,7 +17,11 @@ from pmi_kernel.systems.baselines.config import ClosedBookConfig
 from pmi_kernel.systems.pmi.config import PmiConfig
 from pmi_kernel.types import Trace
 
-RECOMMENDED: dict[str, Any] = {"retriever": "bm25", "mem_lr": 1e-3, "mem_steps": 20}
+RECOMMENDED: dict[str, Any] = {
+    "retriever": "bm25",
+    "action_decoding": "guided",
+    "compression": "extractive",
+}
 """Settings for the embedded model; see the README."""
 
 

@@ -36,7 +36,8 @@ class Sampling:
         max_tokens: Most new tokens.
         temperature: 0 is greedy; above 0, tokens are drawn at that temperature.
         stop: Strings that end the text; the first one found stays in it.
-        regex: When set, only texts that match it whole are decoded (guided decoding).
+        regex: When set, only texts that match it whole and are not empty are decoded (guided
+            decoding); a text that reaches `max_tokens` first is the beginning of such a text.
         seed: Seeds the draws of this request alone, whatever shares its batch.
     """
 

@@ -67,6 +67,8 @@ class RowControl(LogitsProcessor):
                 llguidance.torch.apply_token_bitmask_inplace(
                     chosen[row : row + 1], mask.to(chosen.device)
                 )
+                if input_ids.shape[1] == self._width:
+                    chosen[row, list(self._eos_ids)] = float("-inf")
             if sampling.temperature > 0:
                 uniform = torch.rand(chosen.shape[1], generator=self._generators[row])
                 gumbel = -(-uniform.clamp_min(1e-20).log()).log()

@@ -25,6 +25,18 @@ class Evidence:
         """The evidence as it goes into a prompt."""
         return evidence_text(self.passages)
 
+    def sentences(self, context: Sequence[Paragraph]) -> list[str]:
+        """Return the whole sentences of the evidence in rank order; `context` as it was searched."""
+        found = []
+        for passage in self.passages:
+            end = 0
+            for sentence in context[passage.index].sentences:
+                folded = " ".join(sentence.split())
+                end += (end > 0) + len(folded)
+                if folded and end <= len(passage.text):
+                    found.append(folded)
+        return found
+
 
 def evidence_text(passages: Sequence[Passage]) -> str:
     """Return one line for each passage that is not left out, `title: text`."""

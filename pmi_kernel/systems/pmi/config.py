@@ -20,6 +20,8 @@ class PmiConfig(SystemConfig, RetrievalConfig, MemoryConfig):
     """Where the model finds evidence: prompt, weights (needs train_mem), or both."""
     action_decoding: Literal["free", "guided"] = "free"
     """free, as the protocol has it, or guided: only legal actions can be decoded."""
+    compression: Literal["free", "extractive"] = "free"
+    """free, or extractive: the snippet can only be sentences of the evidence, in their order."""
 
     @model_validator(mode="after")
     def _evidence_reaches_the_model(self) -> Self:

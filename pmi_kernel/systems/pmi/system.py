@@ -5,8 +5,9 @@ every turn is one action, the first action of an output counts and the rest is i
 output without an action ends the episode.
 """
 
+import re
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 
 from pmi_kernel.actions import ACTION_STOPS, action_regex, parse_action
@@ -71,7 +72,7 @@ class PmiSystem:
                     action = Step(StepKind.ANSWER, UNKNOWN, end_reason=EndReason.MAX_STEPS)
                 else:
                     if self.config.train_mem:
-                        yield from self._memorise(task, len(searches), found.text, memory)
+                        yield from self._memorise(task, len(searches), found, memory)
                     action = self._act(task, searches, memory.adapter)
             yield replace(action, measures={**action.measures, **self._detach(memory)})
         finally:
@@ -80,7 +81,7 @@ class PmiSystem:
     def first_snippet(self, task: Task) -> str:
         """Return the snippet that the base model writes after the forced search."""
         found = self._retrieve(make_step0_query(task.question), task)
-        return self._compress(task, 1, found.text, None).text
+        return self._compress(task, 1, found, None).text
 
     def first_recipe(self, task: Task) -> LoraRecipe:
         """Return how the memory of that snippet is trained."""
@@ -96,10 +97,10 @@ class PmiSystem:
         )
 
     def _memorise(
-        self, task: Task, search: int, evidence: str, memory: _Memory
+        self, task: Task, search: int, found: Evidence, memory: _Memory
     ) -> Generator[Step, None, None]:
         """Compress, train, inject; an empty snippet ends after the first of the three."""
-        snippet = self._compress(task, search, evidence, memory.adapter)
+        snippet = self._compress(task, search, found, memory.adapter)
         yield snippet
         if not snippet.text:
             return
@@ -127,14 +128,16 @@ class PmiSystem:
             adapter=memory.adapter,
         )
 
-    def _compress(self, task: Task, search: int, evidence: str, adapter: Adapter | None) -> Step:
+    def _compress(self, task: Task, search: int, found: Evidence, adapter: Adapter | None) -> Step:
         config = self.config
+        is_extractive = config.compression == "extractive"
         sampling = Sampling(
+            regex=_some_of(found.sentences(task.context)) if is_extractive else None,
             max_tokens=config.snippet_tokens,
             temperature=config.temperature,
             seed=stable_seed(config.seed, task.id, search, "compress"),
         )
-        prompt = compress_prompt(task.question, evidence, shots=config.shots)
+        prompt = compress_prompt(task.question, found.text, shots=config.shots)
         output = self.engine.generate(prompt, adapter=adapter, sampling=sampling)
         snippet = output.text.strip()
         return Step(
@@ -187,3 +190,8 @@ class PmiSystem:
         start = time.perf_counter()
         self.engine.detach(adapter)
         return {"detach_s": time.perf_counter() - start}
+
+
+def _some_of(sentences: Sequence[str]) -> str:
+    """A regex of some of the sentences in their order, with a blank after each."""
+    return "".join(f"({re.escape(sentence)} )?" for sentence in sentences)
