@@ -32,7 +32,7 @@ class DemoSettings(Settings):
     """Questions, as in pmi run."""
     model: str = EMBEDDED
     """Model, as in pmi run."""
-    limit: Annotated[int, Field(ge=1)] = 4
+    limit: Annotated[int, Field(ge=1)] = 3
     """Questions."""
     out: Path = Path("runs/demo")
     """Where the runs go; what is done there already is shown again, not run again."""

@@ -26,7 +26,7 @@ class Evidence:
         return evidence_text(self.passages)
 
     def sentences(self, context: Sequence[Paragraph]) -> list[str]:
-        """Return the whole sentences of the evidence in rank order; `context` as it was searched."""
+        """Return the evidence's whole sentences in rank order; `context` as it was searched."""
         found = []
         for passage in self.passages:
             end = 0
