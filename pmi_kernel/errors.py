@@ -21,3 +21,7 @@ class ConfigError(PmiError):
 
 class EngineError(PmiError):
     """The engine could not do what an episode asked; the episode stays pending."""
+
+
+class RestoreError(PmiError):
+    """Base scores changed over an episode: the engine cannot be trusted any more."""

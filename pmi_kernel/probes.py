@@ -13,6 +13,7 @@ import numpy as np
 
 from pmi_kernel.actions import ACTION_STOPS
 from pmi_kernel.engines.base import Adapter, Engine, Message, Sampling
+from pmi_kernel.errors import RestoreError
 from pmi_kernel.memory.lora import LoraRecipe, stack_loras
 from pmi_kernel.prompts import MAX_SHOTS, answer_prompt, short_answer
 from pmi_kernel.retrieval import evidence_text
@@ -142,10 +143,6 @@ def _mean_kl(before: list[np.ndarray], after: list[np.ndarray]) -> float:
     return max(0.0, float((np.exp(p) * (p - q)).sum(axis=1).mean()))
 
 
-class RestoreError(AssertionError):
-    """Base scores changed over an episode: what was injected was not taken out."""
-
-
 @contextmanager
 def verified_restore(engine: Engine) -> Iterator[None]:
     """Check that base scores after the context are bit-equal to those before it.
@@ -156,7 +153,10 @@ def verified_restore(engine: Engine) -> Iterator[None]:
     before = _base_scores(engine)
     yield
     if _base_scores(engine) != before:
-        raise RestoreError("scores under the base weights changed over the episode")
+        raise RestoreError(
+            "scores under the base weights changed over the episode: what was injected is still "
+            "there, so the run was stopped"
+        )
 
 
 def _base_scores(engine: Engine) -> list[tuple[float, ...]]:

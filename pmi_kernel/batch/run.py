@@ -77,6 +77,7 @@ def run(
         DataError: The data cannot be read.
         ConfigError: The directory holds a run with another configuration, or has another owner.
         EngineError: Three episodes in a row failed in the engine; what is done is kept.
+        RestoreError: `verify_restore` found the base weights changed.
     """
     examples = load_examples(settings.data)
     settings.out.mkdir(parents=True, exist_ok=True)

@@ -44,6 +44,12 @@ def test_a_first_sentence_that_is_too_long_is_cut_at_a_word() -> None:
     assert found.text == "Rivers: The Ister is"
 
 
+def test_only_whole_sentences_count_as_sentences_of_the_evidence() -> None:
+    found = retrieve(make_retriever("overlap"), "river", CONTEXT, topk=2, max_chars=70)
+    assert found.text.startswith("Rivers: The Ister is a river. It is long.\nTowns: Ostermoor is a")
+    assert found.sentences(CONTEXT) == ["The Ister is a river.", "It is long."]
+
+
 @given(st.integers(1, 120), st.integers(1, 3), st.sampled_from(NAMES))
 def test_evidence_never_exceeds_its_limit(max_chars: int, topk: int, name: str) -> None:
     found = retrieve(make_retriever(name), "Ister river", CONTEXT, topk=topk, max_chars=max_chars)
