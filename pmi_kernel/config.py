@@ -83,6 +83,8 @@ class RetrievalConfig(Settings):
     """Passages a search returns."""
     max_chars: Annotated[int, Field(ge=1)] = 2000
     """Most characters of evidence; cut at a sentence end."""
+    first_query: str | None = None
+    """Query of the first search; by default the question's content words."""
 
 
 class MemoryConfig(Settings):

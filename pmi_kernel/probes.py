@@ -4,8 +4,9 @@ They run beside the system, hold the gold, and leave no mark: a probed episode t
 as an unprobed one. Comparisons are teacher-forced on the same tokens before and after.
 """
 
+import itertools
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Protocol, runtime_checkable
 
@@ -18,6 +19,8 @@ from pmi_kernel.memory.lora import LoraRecipe, stack_loras
 from pmi_kernel.prompts import MAX_SHOTS, answer_prompt, short_answer
 from pmi_kernel.retrieval import evidence_text
 from pmi_kernel.types import Example, GoldScore, Probe, ProbeState, Step, StepKind, Task
+
+_OPEN, _CLOSE = "<answer>", "</answer>"
 
 UNRELATED: tuple[tuple[str, str], ...] = (
     ("What is the capital of France?", "The capital of France is Paris."),
@@ -109,8 +112,9 @@ class Prober:
             sampling = Sampling(max_tokens=32, stop=ACTION_STOPS)
             output = self._engine.generate(prompt, adapter=adapter, sampling=sampling)
             answers.append(short_answer(output.text))
-            score = self._engine.score(prompt, f"<answer>{gold}</answer>", adapter=adapter)
-            scores.append(GoldScore(score.tokens, score.logprobs_nats))
+            score = self._engine.score(prompt, f"{_OPEN}{gold}{_CLOSE}", adapter=adapter)
+            inner = _within_tags(score.tokens)
+            scores.append(GoldScore(score.tokens[inner], score.logprobs_nats[inner]))
         return ProbeState(answers[0], answers[1], scores[0], scores[1])
 
     def _unrelated(self, adapter: Adapter | None) -> list[np.ndarray]:
@@ -135,6 +139,17 @@ class Prober:
             return self._state(adapter)
         finally:
             self._engine.detach(adapter)
+
+
+def _within_tags(tokens: Sequence[str]) -> slice:
+    """Which tokens of a tagged answer hold some of the answer itself."""
+
+    def num_within(tokens: Iterable[str], tag: str) -> int:
+        ends = itertools.accumulate(len(token) for token in tokens)
+        return sum(1 for _ in itertools.takewhile(lambda end: end <= len(tag), ends))
+
+    last = len(tokens) - num_within(reversed(tokens), _CLOSE)
+    return slice(num_within(tokens, _OPEN), last)
 
 
 def _mean_kl(before: list[np.ndarray], after: list[np.ndarray]) -> float:

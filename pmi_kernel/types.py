@@ -162,7 +162,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class GoldScore:
-    """The gold answer under one state of the weights, teacher-forced.
+    """The gold answer under one state of the weights, teacher-forced within its answer tags.
 
     Attributes:
         tokens: The answer's tokens as text, the same in every state that is compared.

@@ -90,12 +90,14 @@ class Training:
     """One trained memory.
 
     Attributes:
+        text: What it was trained on.
         weights: The new LoRA alone, without the memories under it.
         losses_nats: Mean next-token loss before each optimiser step, nats per token.
         num_tokens: Tokens of the snippet that carry loss.
         seconds_s: Wall time of the call, waiting for a batch included.
     """
 
+    text: str
     weights: LoraWeights
     losses_nats: tuple[float, ...]
     num_tokens: int

@@ -164,6 +164,7 @@ class HfEngine:
         request = _Request(token_ids, adapter, seed=recipe.seed)
         trained = cast("Trained", self._batcher.submit(replace(recipe, seed=0), request))
         return Training(
+            text=text,
             weights=trained.weights,
             losses_nats=trained.losses_nats,
             num_tokens=len(token_ids) - 1,

@@ -107,7 +107,8 @@ class ScriptedEngine:
         if num_words < 2:
             raise EngineError(f"next-token training needs two tokens or more; the text is {text!r}")
         losses = tuple(4.0 / 2**step for step in range(recipe.steps))
-        return Training(LoraWeights({}, {}, recipe.rank, recipe.alpha), losses, num_words - 1, 0.0)
+        weights = LoraWeights({}, {}, recipe.rank, recipe.alpha)
+        return Training(text, weights, losses, num_words - 1, 0.0)
 
     def attach(self, weights: LoraWeights, *, replaces: Adapter | None = None) -> Adapter:
         """See `Engine.attach`."""

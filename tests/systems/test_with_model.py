@@ -54,6 +54,10 @@ def test_an_injection_raises_what_it_was_trained_on_and_is_undone(
     assert losses[-1] < losses[0]
     (probe,) = trace.probes
     assert probe.before.gold.tokens == probe.after.gold.tokens
+    gold = sample[0].gold.answers[0]
+    scored = "".join(probe.before.gold.tokens)
+    assert gold in scored
+    assert len(scored) <= len(gold) + 2  # a token may hold an angle bracket with a letter
     assert probe.before.gold_no_evidence != probe.after.gold_no_evidence
     assert probe.control is not None
     assert probe.control.gold_no_evidence != probe.after.gold_no_evidence

@@ -53,11 +53,12 @@ class InContext(ClosedBook):
         super().__init__(config, engine)
         self._retriever = make_retriever(config.retriever)
         self._topk, self._max_chars = config.topk, config.max_chars
+        self._first_query = config.first_query
 
     def steps(self, task: Task) -> Generator[Step, None, None]:
         """Yield the search, then the answer."""
         start = time.perf_counter()
-        query = make_step0_query(task.question)
+        query = self._first_query or make_step0_query(task.question)
         found = retrieve(
             self._retriever, query, task.context, topk=self._topk, max_chars=self._max_chars
         )

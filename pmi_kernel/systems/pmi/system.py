@@ -52,7 +52,7 @@ class PmiSystem:
         """Yield the steps of one episode; its memory is taken out whatever happens."""
         memory = _Memory()
         searches: list[tuple[str, str]] = []
-        action = Step(StepKind.SEARCH, make_step0_query(task.question))
+        action = Step(StepKind.SEARCH, self._first_query(task))
         try:
             while action.kind is StepKind.SEARCH:
                 start = time.perf_counter()
@@ -87,6 +87,9 @@ class PmiSystem:
         """Return how the memory of that snippet is trained."""
         return self._recipe(task, 1)
 
+    def _first_query(self, task: Task) -> str:
+        return self.config.first_query or make_step0_query(task.question)
+
     def _recipe(self, task: Task, search: int) -> LoraRecipe:
         return self.config.recipe(stable_seed(self.config.seed, task.id, search, "lora"))
 
@@ -112,10 +115,10 @@ class PmiSystem:
         memory.weights = weights
         yield Step(
             StepKind.INJECT,
-            snippet.text,
+            trained.text,
             measures={
                 "train_tokens": trained.num_tokens,
-                "train_steps": recipe.steps,
+                "train_steps": len(trained.losses_nats),
                 "attached_bytes": weights.num_bytes,
                 "train_s": trained.seconds_s,
                 "attach_s": time.perf_counter() - start,

@@ -1,0 +1,75 @@
+from pathlib import Path
+
+import pytest
+
+from pmi_kernel import Episode, PmiConfig
+from pmi_kernel.engines.scripted import ScriptedEngine
+from pmi_kernel.errors import DataError
+from pmi_kernel.records import RecordWriter, encode
+from pmi_kernel.traces import TraceFile
+from pmi_kernel.types import Example, Trace
+
+
+@pytest.fixture
+def traces(sample: list[Example]) -> list[Trace]:
+    system = PmiConfig(train_mem=True).build(ScriptedEngine())
+    return [Episode(system, example).run() for example in sample[:5]]
+
+
+@pytest.fixture
+def path(traces: list[Trace], tmp_path: Path) -> Path:
+    path = tmp_path / "episode_trace.jsonl"
+    with RecordWriter(path) as writer:
+        for trace in traces:
+            writer.write(trace)
+    return path
+
+
+def test_an_episode_is_opened_by_its_id(path: Path, traces: list[Trace]) -> None:
+    book = TraceFile(path)
+    assert list(book) == [trace.task.id for trace in traces]
+    assert book[traces[3].task.id] == traces[3]
+    assert TraceFile(path.parent)[traces[1].task.id] == traces[1]
+
+
+def test_the_index_follows_the_file(path: Path, traces: list[Trace]) -> None:
+    TraceFile(path)
+    with RecordWriter(path) as writer:
+        writer.write(Trace(traces[0].task, "other", "f", traces[0].steps))
+    book = TraceFile(path)
+    assert len(book) == 5
+    assert book[traces[0].task.id].system == "other"
+
+
+def test_a_torn_last_line_is_no_episode(path: Path, traces: list[Trace]) -> None:
+    with path.open("a") as file:
+        file.write(encode(traces[0])[:50])
+    assert len(TraceFile(path)) == 5
+
+
+def test_lines_of_another_layout_are_indexed_too(tmp_path: Path) -> None:
+    path = tmp_path / "t.jsonl"
+    path.write_text('{"task": {"id": "a\\"b"}, "schema": 9}\n')
+    assert list(TraceFile(path)) == ['a"b']
+    with pytest.raises(DataError, match="schema version 9"):
+        TraceFile(path)['a"b']
+
+
+def test_bad_files_are_told(tmp_path: Path, path: Path) -> None:
+    with pytest.raises(DataError, match="no such file"):
+        TraceFile(tmp_path / "none.jsonl")
+    with pytest.raises(DataError, match="no episode 'x' among 5"):
+        TraceFile(path)["x"]
+    bad = tmp_path / "bad.jsonl"
+    bad.write_text("[1]\n")
+    with pytest.raises(DataError, match=r"bad.jsonl:1: not a trace"):
+        TraceFile(bad)
+
+
+def test_a_broken_index_is_made_anew(path: Path) -> None:
+    TraceFile(path)
+    index = next(p for p in path.parent.iterdir() if p.name.endswith(".index"))
+    index.write_text("{")
+    assert len(TraceFile(path)) == 5
+    index.unlink()
+    assert len(TraceFile(path)) == 5
