@@ -6,6 +6,8 @@ import logging
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,6 +25,8 @@ _USAGE = """usage: pmi VERB [options]
   demo     the main job on the embedded model and sample, small
   data     fetch, check or invent data: pmi data fetch hotpotqa | check FILE | synth --n 60 --out F
   bench    measure: pmi bench restore | inject | rows
+  show     one recorded episode: pmi show runs/x EPISODE_ID --html out.html
+  lab      open JupyterLab at the first notebook, on loopback
 
 pmi VERB --help lists a verb's options."""
 
@@ -41,6 +45,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         "data": _data,
         "bench": _bench,
     }
+    for verb in entry_points(group="pmi.verbs"):  # those that need the widgets
+        verbs[verb.name] = partial(_elsewhere, verb)
     if not words or words[0] not in verbs:
         is_help = not words or words[0] in ("-h", "--help")
         print(_USAGE if is_help else f"pmi: no verb {words[0]!r}\n\n{_USAGE}", file=sys.stderr)
@@ -53,6 +59,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     except KeyboardInterrupt:
         print("pmi: interrupted", file=sys.stderr)
         raise SystemExit(_INTERRUPTED) from None
+
+
+def _elsewhere(verb: EntryPoint, words: list[str]) -> int:
+    return verb.load()(words)
 
 
 def _interrupt(*_: object) -> None:

@@ -13,7 +13,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from pmi_kernel.actions import ACTION_STOPS
-from pmi_kernel.engines.base import Adapter, Engine, Message, Sampling
+from pmi_kernel.engines.base import Adapter, Engine, Message, Prompt, Sampling
 from pmi_kernel.errors import RestoreError
 from pmi_kernel.memory.lora import LoraRecipe, stack_loras
 from pmi_kernel.prompts import MAX_SHOTS, answer_prompt, short_answer
@@ -84,13 +84,13 @@ class Prober:
             self._evidence = evidence_text(step.passages)
         elif step.kind is StepKind.COMPRESS and step.text:
             self._before = self._state(step.adapter)
-            self._reference = self._unrelated(step.adapter)
+            self._reference = unrelated(self._engine, step.adapter)
             self._control = self._wrong_passage(step.adapter)
             self._spent_s = time.perf_counter() - start
         elif step.kind is StepKind.INJECT:
             assert self._before is not None
             after = self._state(step.adapter)
-            drift = _mean_kl(self._reference, self._unrelated(step.adapter))
+            drift = mean_kl(self._reference, unrelated(self._engine, step.adapter))
             return Probe(
                 step=step.index,
                 before=self._before,
@@ -112,16 +112,8 @@ class Prober:
             sampling = Sampling(max_tokens=32, stop=ACTION_STOPS)
             output = self._engine.generate(prompt, adapter=adapter, sampling=sampling)
             answers.append(short_answer(output.text))
-            score = self._engine.score(prompt, f"{_OPEN}{gold}{_CLOSE}", adapter=adapter)
-            inner = _within_tags(score.tokens)
-            scores.append(GoldScore(score.tokens[inner], score.logprobs_nats[inner]))
+            scores.append(score_gold(self._engine, prompt, gold, adapter))
         return ProbeState(answers[0], answers[1], scores[0], scores[1])
-
-    def _unrelated(self, adapter: Adapter | None) -> list[np.ndarray]:
-        return [
-            self._engine.distributions((Message("user", question),), reply, adapter=adapter)
-            for question, reply in UNRELATED
-        ]
 
     def _wrong_passage(self, before: Adapter | None) -> ProbeState | None:
         if self._injecting is None or self._control_task is None:
@@ -141,6 +133,23 @@ class Prober:
             self._engine.detach(adapter)
 
 
+def score_gold(
+    engine: Engine, prompt: Prompt, answer: str, adapter: Adapter | None = None
+) -> GoldScore:
+    """Return the answer's log-probability after a prompt, token by token, within its tags."""
+    score = engine.score(prompt, f"{_OPEN}{answer}{_CLOSE}", adapter=adapter)
+    inner = _within_tags(score.tokens)
+    return GoldScore(score.tokens[inner], score.logprobs_nats[inner])
+
+
+def unrelated(engine: Engine, adapter: Adapter | None = None) -> list[np.ndarray]:
+    """Return the log-probabilities (nats) over the vocabulary at each token of `UNRELATED`."""
+    return [
+        engine.distributions((Message("user", question),), reply, adapter=adapter)
+        for question, reply in UNRELATED
+    ]
+
+
 def _within_tags(tokens: Sequence[str]) -> slice:
     """Which tokens of a tagged answer hold some of the answer itself."""
 
@@ -152,8 +161,8 @@ def _within_tags(tokens: Sequence[str]) -> slice:
     return slice(num_within(tokens, _OPEN), last)
 
 
-def _mean_kl(before: list[np.ndarray], after: list[np.ndarray]) -> float:
-    """Mean over all tokens of KL(before || after), in nats per token."""
+def mean_kl(before: list[np.ndarray], after: list[np.ndarray]) -> float:
+    """Return the mean over all tokens of KL(before || after), in nats per token."""
     p, q = np.concatenate(before).astype(np.float64), np.concatenate(after).astype(np.float64)
     return max(0.0, float((np.exp(p) * (p - q)).sum(axis=1).mean()))
 

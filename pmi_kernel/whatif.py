@@ -91,14 +91,20 @@ class TapedEpisode:
         """Index of the step at which this branch left its original; None in an original."""
         self.change = Change()
         """What it does otherwise from there."""
-        self._kept: tuple[Probe, ...] = ()
-        self._start(())
+        self._start((), self.change, num_repeated=0, kept=())
 
-    def _start(self, tape: Tape) -> None:
-        self._taped = _TapedEngine(self.engine, tape, self.change)
+    def _start(
+        self, tape: Tape, change: Change, *, num_repeated: int, kept: Sequence[Probe]
+    ) -> None:
+        """Begin with the answers on the tape and take the steps that they are known to give."""
+        self._taped = _TapedEngine(self.engine, tape, change)
         self._marks = [0]
-        observer = _BranchProber(self) if self.is_probed else None
+        observer = (
+            _BranchProber(self.engine, self.example, num_repeated, kept) if self.is_probed else None
+        )
         self._episode = Episode(self.config.build(self._taped), self.example, observer=observer)
+        while len(self.trace.steps) < num_repeated:
+            self.step()
 
     @property
     def trace(self) -> Trace:
@@ -120,6 +126,18 @@ class TapedEpisode:
     def close(self) -> None:
         """End the episode where it is; see `Episode.close`."""
         self._episode.close()
+
+    def reopen(self) -> None:
+        """Go on with an episode that was closed before its end: repeat it from its tape.
+
+        Raises:
+            EngineError: As `Episode.step`.
+        """
+        trace, tape = self.trace, self._taped.tape
+        change = self.change
+        if any(isinstance(answer, Training) for answer in tape[self._marks[self.forked_at or 0] :]):
+            change = replace(change, train_text=None)  # it was for one injection
+        self._start(tape, change, num_repeated=len(trace.steps), kept=trace.probes)
 
     def fork(self, at: int, change: Change) -> Self:
         """Return a branch that repeats the steps before `at` and goes on from there with `change`.
@@ -155,10 +173,8 @@ class TapedEpisode:
         branch = object.__new__(type(self))
         branch.config, branch.engine, branch.example = config, self.engine, self.example
         branch.is_probed, branch.forked_at, branch.change = self.is_probed, at, change
-        branch._kept = tuple(probe for probe in self.trace.probes if probe.step < at)
-        branch._start(tape)
-        while len(branch.trace.steps) < at:
-            branch.step()
+        kept = tuple(probe for probe in self.trace.probes if probe.step < at)
+        branch._start(tape, change, num_repeated=at, kept=kept)
         return branch
 
 
@@ -168,16 +184,18 @@ class _BranchProber:
     It asks the real engine, so that its questions are not on the tape.
     """
 
-    def __init__(self, branch: TapedEpisode) -> None:
-        self._prober = Prober(branch.engine, branch.example)
-        self._kept = {probe.step: probe for probe in branch._kept}
-        self._fork = branch.forked_at or 0
+    def __init__(
+        self, engine: Engine, example: Example, num_repeated: int, kept: Sequence[Probe]
+    ) -> None:
+        self._prober = Prober(engine, example)
+        self._kept = {probe.step: probe for probe in kept}
+        self._num_repeated = num_repeated
 
     def after_step(self, step: Step) -> Probe | None:
         """See `Observer.after_step`."""
-        if step.kind is StepKind.INJECT and step.index < self._fork:
+        if step.kind is StepKind.INJECT and step.index < self._num_repeated:
             return self._kept.get(step.index)
-        if step.kind is StepKind.COMPRESS and step.index + 1 < self._fork:
+        if step.kind is StepKind.COMPRESS and step.index + 1 < self._num_repeated:
             return None  # the injection that follows is repeated, and so is its probe
         return self._prober.after_step(step)
 

@@ -147,6 +147,32 @@ def test_every_memory_is_taken_out(sample: list[Example]) -> None:
     assert engine.num_attached == 0
 
 
+@pytest.mark.parametrize("num_steps", [1, 2, 3, 5])
+def test_a_closed_episode_is_gone_on_with(
+    original: TapedEpisode, sample: list[Example], num_steps: int
+) -> None:
+    engine = ScriptedEngine(two_searches, is_exclusive=True)
+    episode = TapedEpisode(CONFIG, engine, sample[0], is_probed=True)
+    for _ in range(num_steps):
+        episode.step()
+    episode.close()
+    assert engine.num_attached == 0
+    episode.reopen()
+    assert steps(run(episode).trace) == steps(original.trace)
+    assert len(episode.trace.probes) == 2
+
+
+def test_a_reopened_branch_does_not_inject_the_wrong_passage_again(original: TapedEpisode) -> None:
+    branch = original.fork(1, Change(train_text="Another question's snippet"))
+    branch.step()
+    branch.step()
+    branch.close()
+    branch.reopen()
+    run(branch)
+    injected = [step.text for step in branch.trace.steps if step.kind is StepKind.INJECT]
+    assert injected == ["Another question's snippet", original.trace.steps[5].text]
+
+
 def test_an_engine_error_reaches_the_caller(sample: list[Example]) -> None:
     episode = TapedEpisode(CONFIG, ScriptedEngine([]), sample[0])
     episode.step()

@@ -1,0 +1,62 @@
+"""One snippet under many recipes: what each does to the gold answer, and to everything else."""
+
+from collections.abc import Generator, Iterable, Mapping
+from dataclasses import dataclass
+
+from pmi_kernel.engines.base import Engine
+from pmi_kernel.memory.lora import LoraRecipe
+from pmi_kernel.probes import mean_kl, score_gold, unrelated
+from pmi_kernel.prompts import MAX_SHOTS, answer_prompt
+from pmi_kernel.types import Example
+
+
+@dataclass(frozen=True, slots=True)
+class SweepPoint:
+    """What one recipe did.
+
+    Attributes:
+        recipe: How the memory was trained.
+        loss_nats: Training loss before the last step, nats per token.
+        before_nats: Gold answer's log-probability under the base, asked the question alone.
+        after_nats: The same under the memory.
+        drift_kl_nats: Mean KL(base || memory) on unrelated prompts, nats per token.
+        train_s: Seconds of training.
+        norms: Frobenius norm of each layer's change.
+    """
+
+    recipe: LoraRecipe
+    loss_nats: float
+    before_nats: float
+    after_nats: float
+    drift_kl_nats: float
+    train_s: float
+    norms: Mapping[str, float]
+
+
+def sweep(
+    engine: Engine, example: Example, snippet: str, recipes: Iterable[LoraRecipe]
+) -> Generator[SweepPoint, None, None]:
+    """Yield a point for each recipe; each memory is taken out again before the next.
+
+    Raises:
+        EngineError: A training failed; nothing stays attached.
+    """
+    prompt = answer_prompt(example.task.question, None, shots=MAX_SHOTS)
+    gold = example.gold.answers[0]
+    before = score_gold(engine, prompt, gold).total_nats
+    reference = unrelated(engine)
+    for recipe in recipes:
+        trained = engine.train(snippet, recipe)
+        adapter = engine.attach(trained.weights)
+        try:
+            yield SweepPoint(
+                recipe=recipe,
+                loss_nats=trained.losses_nats[-1],
+                before_nats=before,
+                after_nats=score_gold(engine, prompt, gold, adapter).total_nats,
+                drift_kl_nats=mean_kl(reference, unrelated(engine, adapter)),
+                train_s=trained.seconds_s,
+                norms=trained.weights.norms(),
+            )
+        finally:
+            engine.detach(adapter)

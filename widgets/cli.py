@@ -1,0 +1,90 @@
+"""The verbs of `pmi` that need the widgets: show and lab."""
+
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from pmi_kernel.errors import ConfigError, DataError
+from widgets.render import page
+from widgets.replay import Recording
+
+NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
+
+_OVERRIDES = {
+    # Without their state, the views of a saved notebook would be "model not found".
+    "@jupyter-widgets/jupyterlab-manager:plugin": {"saveState": True},
+    "@jupyterlab/apputils-extension:notification": {
+        "checkForUpdates": False,
+        "fetchNews": "false",
+    },
+}
+
+
+def show(words: Sequence[str]) -> int:
+    """Show one recorded episode, as text or as a page of its own."""
+
+    def arguments(
+        run: Annotated[Path, tyro.conf.Positional],
+        episode_id: Annotated[str | None, tyro.conf.Positional] = None,
+        html: Path | None = None,
+    ) -> tuple[Path, str | None, Path | None]:
+        """Show one recorded episode; without an id, list the run's episodes.
+
+        Args:
+            run: Run directory, or a file of traces.
+            episode_id: The episode.
+            html: Write a page that needs neither a network nor a script to this file.
+        """
+        return run, episode_id, html
+
+    run, episode_id, html = tyro.cli(
+        arguments, args=list(words), prog="pmi show", use_underscores=True
+    )
+    recording = Recording(run)
+    if episode_id is None:
+        for known in recording.traces:
+            result = recording.results.get(known)
+            print(f"{known}  {result.prediction}" if result else known)
+        return 0
+    if html is None:
+        from widgets.text import render_trace
+
+        print(render_trace(recording.traces[episode_id], recording.results.get(episode_id)))
+        return 0
+    nodes = recording.nodes(episode_id)
+    try:
+        html.write_text(page(recording.traces[episode_id].task.question, nodes), encoding="utf-8")
+    except OSError as error:
+        raise DataError(f"{html} cannot be written: {error.strerror}") from None
+    print(f"{html}: one page, {html.stat().st_size / 1000:.0f} kB")
+    return 0
+
+
+def lab(words: Sequence[str]) -> int:
+    """Open JupyterLab at the first notebook; options after it go to JupyterLab."""
+    if not NOTEBOOKS.is_dir():
+        raise ConfigError(f"{NOTEBOOKS} is not there; `pmi lab` runs from a checkout")
+    settings = Path(tempfile.mkdtemp(prefix="pmi-lab-"))
+    (settings / "labconfig").mkdir()
+    overrides = settings / "labconfig" / "default_setting_overrides.json"
+    overrides.write_text(json.dumps(_OVERRIDES))
+    known = os.environ.get("JUPYTER_CONFIG_PATH")
+    paths = [str(settings), *([known] if known else [])]
+    os.environ["JUPYTER_CONFIG_PATH"] = os.pathsep.join(paths)
+    options = [
+        "--ServerApp.ip=127.0.0.1",
+        f"--ServerApp.root_dir={NOTEBOOKS.parent}",
+        "--LabApp.default_url=/lab/tree/notebooks/01_single_episode.ipynb",
+        "--LabApp.news_url=",
+    ]
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        options.append("--allow-root")
+    command = [sys.executable, "-m", "jupyterlab", *options, *words]
+    sys.stdout.flush()
+    os.execv(sys.executable, command)

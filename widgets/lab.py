@@ -1,0 +1,161 @@
+"""The injection lab: one snippet under many recipes, with what each does to gold and the rest."""
+
+import itertools
+from collections.abc import Mapping
+from typing import Any
+
+from IPython.core.getipython import get_ipython
+from IPython.display import DisplayHandle, display
+
+from pmi_kernel.config import MemoryConfig
+from pmi_kernel.memory.lora import LoraRecipe
+from pmi_kernel.sweep import SweepPoint, sweep
+from pmi_kernel.types import StepKind
+from widgets.episode_view import EpisodeView
+from widgets.figures import norms_figure, sweep_figure
+from widgets.render import Node, seconds
+from widgets.setup import Setup
+from widgets.view import View
+
+
+class InjectionLab(View):
+    """Sweeps optimiser steps, learning rate and rank over one snippet.
+
+    Args:
+        setup: Gives the question and the engine.
+        view: Gives the snippet of its last compression.
+    """
+
+    def __init__(self, setup: Setup, view: EpisodeView | None = None) -> None:
+        super().__init__()
+        self._setup, self._view = setup, view
+        self.points: list[SweepPoint] = []
+        self._form = {"steps": "5 10 20", "rates": "1e-4 3e-4 1e-3", "ranks": "8"}
+        self._snippet = ""
+        self._total = 0
+        self._charts: tuple[DisplayHandle, DisplayHandle] | None = None
+        self._show()
+
+    def run(self, snippet: str, recipes: list[LoraRecipe]) -> None:
+        """Measure every recipe on the snippet, in the background.
+
+        Raises:
+            ValueError: The snippet is empty.
+        """
+        if not snippet.strip():
+            raise ValueError("there is no snippet; take the episode's, or type one")
+        self._snippet = snippet
+        self.submit("Sweeping…", lambda: self._sweep(snippet, recipes))
+
+    def on_take(self, *_: object) -> None:
+        """Take the snippet of the episode's last compression."""
+        found = [
+            step.text
+            for trace in (self._view.traces if self._view else ())
+            for step in trace.steps
+            if step.kind is StepKind.COMPRESS and step.text
+        ]
+        if not found:
+            raise ValueError("the episode has no snippet yet: step to its compression first")
+        self._snippet = found[-1]
+        self._show()
+        self.say("Taken.")
+
+    def on_stop(self, *_: object) -> None:
+        """The Cancel button."""
+        self.stop()
+
+    def on_sweep(self, _: object, values: Mapping[str, Any]) -> None:
+        """The Run the sweep button."""
+        config = self._setup.config
+        memory = config if isinstance(config, MemoryConfig) else MemoryConfig()
+        grid = {name: _numbers(name, values[name]) for name in ("steps", "rates", "ranks")}
+        self._form = {name: values[name] for name in grid}
+        recipes = [
+            LoraRecipe(int(steps), lr, int(rank), memory.mem_alpha, memory.mem_targets, config.seed)
+            for rank, lr, steps in itertools.product(grid["ranks"], grid["rates"], grid["steps"])
+        ]
+        self.run(values["snippet"], recipes)
+
+    def _sweep(self, snippet: str, recipes: list[LoraRecipe]) -> None:
+        self.points, self._total = [], len(recipes)
+        self._show()
+        points = sweep(self._setup.engine(), self._setup.example, snippet, recipes)
+        for point in points:
+            self.points.append(point)
+            self._show()
+            self._draw()
+            if self.is_stopping:
+                break
+        points.close()
+
+    def idle_status(self) -> str:
+        """See `View.idle_status`."""
+        return f"{len(self.points)} of {self._total} recipes measured."
+
+    def _ipython_display_(self) -> None:
+        super()._ipython_display_()
+        if get_ipython() is not None:
+            figures = self._figures()
+            handles = [display(figure, display_id=True) for figure in figures]
+            self._charts = (handles[0], handles[1])
+
+    def _figures(self) -> tuple[Any, Any]:
+        best = max(self.points, key=lambda point: point.after_nats, default=None)
+        if best is None:
+            return sweep_figure([]), norms_figure({}, "Norm of the weight change (none yet)")
+        recipe = best.recipe
+        title = (
+            "Norm of the weight change, layer by layer: "
+            f"{recipe.steps} steps, lr {recipe.lr:g}, rank {recipe.rank}"
+        )
+        return sweep_figure(self.points), norms_figure(best.norms, title)
+
+    def _draw(self) -> None:
+        if self._charts is not None:
+            for handle, figure in zip(self._charts, self._figures(), strict=True):
+                handle.update(figure)
+
+    def _show(self) -> None:
+        rows = [
+            (
+                f"{p.recipe.steps}",
+                f"{p.recipe.lr:g}",
+                f"{p.recipe.rank}",
+                f"{p.loss_nats:.3f}",
+                f"{p.before_nats:.2f} → {p.after_nats:.2f} ({p.after_nats - p.before_nats:+.2f})",
+                f"{p.drift_kl_nats:.4f}",
+                seconds(p.train_s),
+            )
+            for p in self.points
+        ]
+        columns = (
+            "mem_steps",
+            "mem_lr",
+            "rank",
+            "last loss",
+            "gold log-probability, nats",
+            "drift, nats per token",
+            "train",
+        )
+        caption = "Asked the question alone; drift is the mean KL on unrelated prompts."
+        self.show(
+            [
+                Node("form", "lab.html", {"snippet": self._snippet, **self._form}),
+                Node("progress", "progress.html", {"done": len(rows), "total": self._total}),
+                Node("table", "table.html", {"caption": caption, "columns": columns, "rows": rows}),
+            ]
+        )
+
+
+def _numbers(name: str, text: str) -> list[float]:
+    """The numbers typed in a field, at least one, all above 0."""
+    try:
+        numbers = [float(word) for word in text.replace(",", " ").split()]
+    except ValueError:
+        raise ValueError(f"{name}: {text!r} is not a list of numbers") from None
+    if not numbers or min(numbers) <= 0:
+        raise ValueError(f"{name}: give one number above 0, or several")
+    if name != "rates" and any(number != int(number) for number in numbers):
+        raise ValueError(f"{name}: {text!r} holds a number that is not whole")
+    return numbers

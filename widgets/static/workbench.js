@@ -1,0 +1,244 @@
+// Shows a tree of nodes that Python rendered and escaped, and tells Python what was clicked.
+// A node whose HTML did not change is left alone: what is open, typed or in focus stays so.
+
+const FOCUSABLE = "button, input, select, textarea, summary, a[href], [tabindex]";
+const KEPT = /^(data-|aria-)|^(class|id|href|title|style|type|name|value|placeholder|for|role|rows|min|max|step|list|tabindex|open|checked|selected|disabled|scope|colspan|lang|dir|width|height|viewBox|d|fill|stroke|stroke-width|autocomplete|spellcheck)$/;
+const DROPPED = "script, style, iframe, object, embed, link, meta, base, template";
+
+/** Parse one node's HTML into an inert element: Python escapes, and this lets nothing active by. */
+function parse(html) {
+  const element = new DOMParser().parseFromString(html, "text/html").body.firstElementChild;
+  element.querySelectorAll(DROPPED).forEach((child) => child.remove());
+  for (const child of [element, ...element.querySelectorAll("*")]) {
+    for (const { name, value } of [...child.attributes]) {
+      const isLink = name === "href" && !value.startsWith("#");
+      if (!KEPT.test(name) || isLink) child.removeAttribute(name);
+    }
+    // On a parent this has no effect: without it JupyterLab takes letter keys as its shortcuts.
+    if (child.matches(FOCUSABLE)) child.dataset.lmSuppressShortcuts = "true";
+  }
+  return document.importNode(element, true);
+}
+
+const slotOf = (element) =>
+  element.matches("[data-slot]") ? element : element.querySelector("[data-slot]");
+
+/** Carry over what the reader did to a node that is being replaced. */
+function keepState(old, fresh) {
+  for (const details of old.querySelectorAll("details[data-key]")) {
+    const twin = fresh.querySelector(`details[data-key="${details.dataset.key}"]`);
+    if (twin) twin.open = details.open;
+  }
+  for (const field of old.querySelectorAll("input[name], textarea[name], select[name]")) {
+    const twin = fresh.querySelector(`[name="${field.name}"]`);
+    const isTyped = field === document.activeElement || field.value !== field.defaultValue;
+    if (twin && field.matches("input:not([type=checkbox]), textarea") && isTyped) {
+      if (field.dataset.keep !== "no") twin.value = field.value;
+    }
+  }
+}
+
+function replace(old, fresh, hasChildren) {
+  keepState(old, fresh);
+  const active = old.contains(document.activeElement) ? document.activeElement : null;
+  const path = active && describe(active);
+  const [from, to] = hasChildren ? [slotOf(old), slotOf(fresh)] : [null, null];
+  if (from && to) to.append(...from.childNodes);
+  old.replaceWith(fresh);
+  if (!active) return;
+  if (fresh.contains(active)) active.focus({ preventScroll: true });
+  else find(fresh, path)?.focus({ preventScroll: true });
+  if (active.selectionStart != null && document.activeElement?.setSelectionRange) {
+    try {
+      document.activeElement.setSelectionRange(active.selectionStart, active.selectionEnd);
+    } catch { /* number fields have no selection */ }
+  }
+}
+
+/** What finds a control again after its node was replaced. */
+function describe(control) {
+  if (control.name) return `[name="${control.name}"]`;
+  if (control.matches("summary")) return `details[data-key="${control.parentElement.dataset.key}"] > summary`;
+  const { action, id } = control.dataset;
+  return action ? `[data-action="${action}"]${id ? `[data-id="${CSS.escape(id)}"]` : ""}` : null;
+}
+const find = (root, selector) => (selector ? root.querySelector(selector) : null);
+
+/** Make the children of `parent` those of `nodes`, touching only what differs. */
+function sync(parent, nodes) {
+  const old = new Map([...parent.children].map((child) => [child.dataset.node, child]));
+  nodes.forEach((node, place) => {
+    let element = old.get(node.key);
+    old.delete(node.key);
+    if (!element || element.shown !== node.html) {
+      const fresh = parse(node.html);
+      fresh.shown = node.html;
+      fresh.dataset.node = node.key;
+      if (element) replace(element, fresh, node.children.length > 0);
+      element = fresh;
+    }
+    if (parent.children[place] !== element) parent.insertBefore(element, parent.children[place] ?? null);
+    const slot = node.children.length || element.querySelector("[data-slot] > [data-node]") ? slotOf(element) : null;
+    if (slot) sync(slot, node.children);
+  });
+  old.forEach((element) => element.remove());
+}
+
+function formValues(control) {
+  const form = control.closest("form");
+  if (!form) return {};
+  const values = {};
+  for (const field of form.elements) {
+    if (!field.name) continue;
+    values[field.name] = field.type === "checkbox" ? field.checked : field.value;
+  }
+  return values;
+}
+
+export default () => {
+  // One closure a model: a view that JupyterLab makes anew finds what was open and in focus.
+  const memory = { open: new Set(), focus: null };
+
+  function render({ model, el }) {
+    const root = document.createElement("div");
+    root.className = "pmi";
+    const status = document.createElement("p");
+    status.className = "pmi-status";
+    status.setAttribute("role", "status");
+    status.setAttribute("aria-live", "polite");
+    const view = document.createElement("div");
+    root.append(status, view);
+    el.append(root);
+
+    let clicked = null, since = 0, ticker = null;
+
+    const showStatus = () => {
+      const isBusy = model.get("is_busy") || clicked !== null;
+      root.setAttribute("aria-busy", String(isBusy));
+      if (isBusy && !since) since = performance.now();
+      if (!isBusy) since = 0;
+      const spent = since ? Math.floor((performance.now() - since) / 1000) : 0;
+      const text = model.get("is_busy") ? model.get("status") : clicked ?? model.get("status");
+      status.textContent = isBusy && spent > 0 ? `${text} ${spent} s` : text;
+      status.classList.toggle("pmi-error", model.get("is_error"));
+      if (isBusy && !ticker) ticker = setInterval(showStatus, 1000);
+      if (!isBusy && ticker) { clearInterval(ticker); ticker = null; }
+    };
+    const showNodes = () => {
+      sync(view, model.get("nodes"));
+      setTabStops();
+    };
+    const onChange = () => { clicked = null; showStatus(); };
+    const setTabStops = () => {
+      for (const bar of root.querySelectorAll("[role=toolbar]")) {
+        const buttons = [...bar.querySelectorAll("button")];
+        const current = buttons.find((b) => b.tabIndex === 0 && b.dataset.stop) ?? buttons[0];
+        buttons.forEach((b) => { b.tabIndex = b === current ? 0 : -1; b.dataset.stop = "1"; });
+      }
+    };
+
+    const act = (control, action) => {
+      if (control.getAttribute("aria-disabled") === "true") return;
+      const form = control.closest("form");
+      const args = { ...JSON.parse(form?.dataset.args ?? "{}"), ...control.dataset };
+      clicked = "Working…";
+      showStatus();
+      const mine = performance.now();
+      root.dataset.clicked = String(mine);
+      model.send({ action, args, values: formValues(control) });
+      setTimeout(() => {
+        if (clicked === null || root.dataset.clicked !== String(mine)) return;
+        clicked = null;
+        status.textContent = "No answer from the kernel. Is it running? Run the cells above first.";
+        root.setAttribute("aria-busy", "false");
+      }, 8000);
+    };
+
+    root.addEventListener("click", (event) => {
+      const link = event.target.closest("[data-goto]");
+      if (link) {
+        event.preventDefault();
+        const target = root.querySelector(`#${CSS.escape(link.dataset.goto)}`);
+        target?.scrollIntoView({ block: "center" });
+        target?.classList.remove("pmi-flash");
+        void target?.offsetWidth;
+        target?.classList.add("pmi-flash");
+        return;
+      }
+      const control = event.target.closest("[data-action]");
+      if (control && control.type !== "submit") act(control, control.dataset.action);
+    });
+    root.addEventListener("submit", (event) => {
+      event.preventDefault();
+      const button = event.submitter ?? event.target.querySelector("[type=submit]");
+      if (button) act(button, button.dataset.action);
+    });
+    let typing = null;
+    root.addEventListener("input", (event) => {
+      const { live } = event.target.dataset;
+      if (!live || event.target.matches("select")) return;
+      clearTimeout(typing);
+      typing = setTimeout(() => model.send({ action: live, args: {}, values: formValues(event.target) }), 150);
+    });
+    root.addEventListener("change", (event) => {
+      const { live } = event.target.dataset;
+      if (live && event.target.matches("select")) act(event.target, live);
+    });
+    root.addEventListener("toggle", (event) => {
+      const place = event.target.closest("[data-node]")?.dataset.node;
+      const name = `${place}/${event.target.dataset.key}`;
+      if (event.target.open) memory.open.add(name); else memory.open.delete(name);
+    }, true);
+    root.addEventListener("keydown", (event) => {
+      const bar = event.target.closest("[role=toolbar]");
+      const move = { ArrowRight: 1, ArrowLeft: -1, Home: -Infinity, End: Infinity }[event.key];
+      if (bar && move !== undefined) {
+        const buttons = [...bar.querySelectorAll("button")];
+        const place = buttons.indexOf(event.target);
+        const next = Math.max(0, Math.min(buttons.length - 1, place + move));
+        buttons.forEach((b, i) => { b.tabIndex = i === next ? 0 : -1; });
+        buttons[next].focus();
+        event.preventDefault();
+      }
+      // With its shortcuts suppressed here, JupyterLab would not see Ctrl+S either.
+      if ((event.ctrlKey || event.metaKey) && !event.target.closest("input, textarea")
+          || ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "s")) {
+        const notebook = root.closest(".jp-Notebook");
+        if (!notebook) return;
+        const { key, code, keyCode, ctrlKey, metaKey, shiftKey, altKey } = event;
+        notebook.dispatchEvent(new KeyboardEvent("keydown",
+          { key, code, keyCode, ctrlKey, metaKey, shiftKey, altKey, bubbles: true, cancelable: true }));
+        if (key.toLowerCase() === "s") event.preventDefault();
+      }
+    });
+    root.addEventListener("focusin", (event) => {
+      memory.focus = [event.target.closest("[data-node]")?.dataset.node, describe(event.target)];
+    });
+
+    model.on("change:nodes", showNodes);
+    model.on("change:status", onChange);
+    model.on("change:is_busy", onChange);
+    model.on("change:is_error", showStatus);
+    model.on("change:num_replies", onChange);
+    showNodes();
+    showStatus();
+    for (const details of root.querySelectorAll("details[data-key]")) {
+      const place = details.closest("[data-node]")?.dataset.node;
+      if (memory.open.has(`${place}/${details.dataset.key}`)) details.open = true;
+    }
+    if (memory.focus && document.activeElement === document.body) {
+      const [place, control] = memory.focus;
+      const node = place && root.querySelector(`[data-node="${CSS.escape(place)}"]`);
+      if (node) find(node, control)?.focus({ preventScroll: true });
+    }
+    return () => {
+      clearInterval(ticker);
+      model.off("change:nodes", showNodes);
+      model.off("change:status", onChange);
+      model.off("change:is_busy", onChange);
+      model.off("change:is_error", showStatus);
+      model.off("change:num_replies", onChange);
+    };
+  }
+  return { render };
+};

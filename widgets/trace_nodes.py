@@ -1,0 +1,210 @@
+"""A trace as nodes: one for its head, one for each step."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pmi_kernel.metrics import score_answer
+from pmi_kernel.types import (
+    EvalResult,
+    Gold,
+    Passage,
+    PassageUse,
+    Probe,
+    Step,
+    StepKind,
+    Task,
+    Trace,
+)
+from widgets.reading import costs, curve, highlight, matrix, sources, token_bars, words
+from widgets.render import Node, seconds, size
+
+_LABELS = {
+    StepKind.SEARCH: "Search",
+    StepKind.COMPRESS: "Compress",
+    StepKind.INJECT: "Inject",
+    StepKind.ANSWER: "Answer",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """What a branch on a live engine offers at its steps.
+
+    Attributes:
+        branch: Its number.
+        can_inject: Whether its system injects.
+        mem_steps: Optimiser steps of its settings.
+        mem_lr: Learning rate of its settings.
+    """
+
+    branch: int
+    can_inject: bool
+    mem_steps: int = 0
+    mem_lr: float = 0.0
+
+
+def replay_nodes(
+    trace: Trace, result: EvalResult | None = None, notes: Sequence[str] = ()
+) -> list[Node]:
+    """Return a recorded trace, to be read without a model."""
+    gold = Gold(result.answers) if result else None
+    return [
+        head_node(trace.task, gold, notes=(trace.system, *notes), prediction=_prediction(trace)),
+        Node("branches", "branches.html", children=[branch_node(trace, key="original")]),
+    ]
+
+
+def _prediction(trace: Trace) -> str | None:
+    return trace.prediction if trace.steps and trace.steps[-1].end_reason else None
+
+
+def head_node(
+    task: Task, gold: Gold | None, *, notes: Sequence[str] = (), prediction: str | None = None
+) -> Node:
+    """Return the question, with the gold answer behind a click."""
+    scores = []
+    if gold and prediction is not None:
+        score = score_answer(prediction, gold.answers)
+        scores = [f"EM {score.em:.0f}", f"F1 {score.f1:.2f}", f"sub-span EM {score.sub_em:.0f}"]
+    data = {
+        "question": task.question,
+        "episode_id": task.id,
+        "notes": list(notes),
+        "gold": list(gold.answers) if gold else [],
+        "scores": scores,
+    }
+    return Node("head", "head.html", data)
+
+
+def branch_node(
+    trace: Trace,
+    *,
+    key: str,
+    title: str = "Episode",
+    forked_at: int | None = None,
+    change: str = "",
+    live: Live | None = None,
+    is_done: bool = True,
+) -> Node:
+    """Return one run of an episode, its steps in its slot."""
+    prefix = re.sub(r"\W+", "-", f"pmi-{trace.task.id}-{key}")
+    data = {
+        "id": prefix,
+        "title": title,
+        "forked_at": forked_at,
+        "change": change,
+        "num_steps": len(trace.steps),
+        "costs": costs(trace.steps),
+        "live": live,
+        "is_done": is_done,
+    }
+    return Node(key, "branch.html", data, _step_nodes(trace, prefix, forked_at or 0, live))
+
+
+def _step_nodes(trace: Trace, prefix: str, num_repeated: int, live: Live | None) -> list[Node]:
+    probes = {probe.step: probe for probe in trace.probes}
+    nodes, search = [], None
+    for step in trace.steps:
+        if step.kind is StepKind.SEARCH:
+            search = step
+        data: dict[str, Any] = {
+            "step": step,
+            "id": f"{prefix}-{step.index}",
+            "label": _LABELS[step.kind],
+            "chips": _chips(step),
+            "is_current": step.index == len(trace.steps) - 1,
+            "is_repeated": step.index < num_repeated,
+            "is_live": live is not None,
+            **_details(step, search, trace.task, probes.get(step.index), prefix),
+        }
+        if live:
+            data |= {
+                "branch": live.branch,
+                "can_inject": live.can_inject and step.kind is not StepKind.ANSWER,
+                "mem_steps": live.mem_steps,
+                "mem_lr": f"{live.mem_lr:g}",
+            }
+        nodes.append(Node(str(step.index), "step.html", data))
+    return nodes
+
+
+def _chips(step: Step) -> list[str]:
+    """The step's few numbers that matter at a glance."""
+    measures, chips = step.measures, []
+    for stage in ("compress", "act"):
+        if f"{stage}_s" in measures:
+            chips += [
+                f"{measures[f'{stage}_prompt_tokens']:g} tokens in",
+                f"{measures[f'{stage}_new_tokens']:g} out",
+                seconds(measures[f"{stage}_s"]),
+            ]
+    if "train_s" in measures:
+        chips.append(f"train {seconds(measures['train_s'])}")
+        chips.append(f"attach {seconds(measures['attach_s'])}")
+    if measures.get("truncated_snippets"):
+        chips.append("cut at snippet_tokens")
+    return chips
+
+
+def _details(
+    step: Step, search: Step | None, task: Task, probe: Probe | None, prefix: str
+) -> dict[str, Any]:
+    if step.kind is StepKind.SEARCH:
+        return _search(step, task)
+    if step.kind is StepKind.COMPRESS:
+        return {
+            "sources": sources(step.text, search, task) if search else [],
+            "search_id": f"{prefix}-{search.index}" if search else "",
+        }
+    if step.kind is StepKind.INJECT:
+        return _inject(step, probe)
+    return {}
+
+
+def _search(step: Step, task: Task) -> dict[str, Any]:
+    wanted = set(words(step.text))
+
+    def shown(passage: Passage) -> dict[str, Any]:
+        full = task.context[passage.index].text
+        is_out = passage.use is PassageUse.LEFT_OUT
+        text = full if is_out else passage.text
+        return {
+            "rank": passage.rank,
+            "score": passage.score,
+            "title": highlight(passage.title, wanted),
+            "text": highlight(text, wanted),
+            "rest": full[len(passage.text) :].strip() if not is_out else "",
+        }
+
+    parts: dict[bool, list[dict[str, Any]]] = {False: [], True: []}
+    for passage in step.passages:
+        parts[passage.use is PassageUse.LEFT_OUT].append(shown(passage))
+    return {"shown": parts[False], "left_out": parts[True]}
+
+
+def _inject(step: Step, probe: Probe | None) -> dict[str, Any]:
+    measures, artifacts = step.measures, step.artifacts
+    losses = artifacts.get("losses_nats")
+    norms = artifacts.get("delta_norms")
+    norms = norms if isinstance(norms, dict) else {}
+    modules = sorted({name.rsplit(".", 1)[-1] for name in norms})
+    facts = [
+        ("train", f"{seconds(measures['train_s'])}, {measures['train_tokens']:g} tokens"),
+        ("attach", seconds(measures["attach_s"])),
+        ("memory", size(measures["attached_bytes"])),
+        ("rank", str(artifacts.get("rank", "?"))),
+        ("modules", f"{len(norms)} layers ({', '.join(modules)})" if norms else "none"),
+    ]
+    return {
+        "curve": curve(losses) if isinstance(losses, list | tuple) else None,
+        "facts": facts,
+        "probe": probe,
+        "bars_alone": token_bars(probe.before.gold_no_evidence, probe.after.gold_no_evidence)
+        if probe
+        else [],
+        "bars_evidence": token_bars(probe.before.gold, probe.after.gold) if probe else [],
+        "norms": matrix(norms),
+        "norm_max": max(norms.values(), default=0.0),
+    }

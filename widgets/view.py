@@ -1,0 +1,158 @@
+"""The widget under every view: shows nodes, hears clicks, works in a thread of its own."""
+
+import logging
+import queue
+import threading
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import anywidget
+import traitlets
+from IPython.core.getipython import get_ipython
+from IPython.display import display
+
+from pmi_kernel.errors import PmiError
+from widgets.render import HERE, Node, static_html
+
+log = logging.getLogger(__name__)
+
+Work = Callable[[], object]
+
+
+class View(anywidget.AnyWidget):
+    """A tree of nodes, alive while the kernel lives and readable after it.
+
+    A click arrives as an action; the method `on_ACTION(args, values)` answers it at once, and
+    `submit`s what takes time to the view's own thread, so the kernel is never blocked.
+    """
+
+    _esm = HERE / "static" / "workbench.js"
+    _css = HERE / "static" / "workbench.css"
+    nodes: traitlets.List[Any] = traitlets.List().tag(sync=True)
+    status = traitlets.Unicode("").tag(sync=True)
+    is_busy = traitlets.Bool(False).tag(sync=True)
+    is_error = traitlets.Bool(False).tag(sync=True)
+    num_replies = traitlets.Int(0).tag(sync=True)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._tree: Sequence[Node] = ()
+        self._work: queue.Queue[tuple[str, Work]] = queue.Queue()
+        self._is_stopping = threading.Event()
+        self._display_id = uuid.uuid4().hex
+        self._is_displayed = False
+        self._thread: threading.Thread | None = None
+        self._start_lock = threading.Lock()
+        self.on_msg(self._on_message)
+
+    # -- what is shown ------------------------------------------------------------------------
+
+    def show(self, tree: Sequence[Node]) -> None:
+        """Show these nodes."""
+        self._tree = tree
+        self.nodes = [node.state() for node in tree]
+
+    def say(self, text: str, *, is_error: bool = False) -> None:
+        """Show a line of status."""
+        with self.hold_sync():
+            self.status, self.is_error = text, is_error
+
+    def html(self) -> str:
+        """Return what is shown now as HTML that needs no script."""
+        return static_html(self._tree)
+
+    def _bundle(self) -> dict[str, Any]:
+        live = super()._repr_mimebundle_() or ({}, {})
+        bundle = live[0] if isinstance(live, tuple) else live
+        return {**bundle, "text/html": self.html(), "text/plain": type(self).__name__}
+
+    def _ipython_display_(self) -> None:
+        self._is_displayed = True
+        display(self._bundle(), raw=True, display_id=self._display_id)
+
+    def _refresh_saved(self) -> None:
+        """Bring what a saved notebook shows without a kernel up to date."""
+        shell = get_ipython()
+        if self._is_displayed and shell is not None:
+            shell.display_pub.publish(
+                self._bundle(), transient={"display_id": self._display_id}, update=True
+            )
+
+    # -- what is done -------------------------------------------------------------------------
+
+    def submit(self, label: str, work: Work) -> None:
+        """Do `work` in the view's thread, after what waits there; `label` is shown meanwhile."""
+        with self._start_lock:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._serve, daemon=True)
+                self._thread.start()
+        if not self.is_busy:
+            self._begin(label)
+        self._work.put((label, work))
+
+    def stop(self) -> None:
+        """Drop what waits, and ask what runs to stop after its current step."""
+        if self.is_busy:
+            self._is_stopping.set()
+            self.say("Stopping after this step…")
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether the running work should end early."""
+        return self._is_stopping.is_set()
+
+    def wait(self) -> None:
+        """Block until everything submitted is done; for scripts and tests."""
+        self._work.join()
+
+    def _begin(self, label: str) -> None:
+        with self.hold_sync():
+            self.is_busy, self.is_error, self.status = True, False, label
+
+    def _serve(self) -> None:
+        while True:
+            label, work = self._work.get()
+            try:
+                if not self._is_stopping.is_set():
+                    self._begin(label)
+                    self._attempt(work)
+                if self._work.unfinished_tasks == 1:
+                    self._idle()
+            finally:
+                self._work.task_done()
+
+    def _attempt(self, work: Work) -> None:
+        try:
+            work()
+        except (PmiError, ValueError) as error:
+            self.say(str(error), is_error=True)
+        except Exception as error:
+            log.exception("a view's work failed")
+            self.say(f"{type(error).__name__}: {error}", is_error=True)
+        else:
+            self.say("Stopped." if self._is_stopping.is_set() else self.idle_status())
+
+    def _idle(self) -> None:
+        self._is_stopping.clear()
+        self.is_busy = False
+        self.on_idle()
+        self._refresh_saved()
+
+    def idle_status(self) -> str:
+        """Return the line of status after work that went well."""
+        return "Ready."
+
+    def on_idle(self) -> None:
+        """Called in the view's thread when nothing is left to do."""
+
+    def _on_message(self, _: object, content: Mapping[str, Any], __: object) -> None:
+        action = getattr(self, f"on_{content.get('action')}", None)
+        if action is None:
+            self.say(f"unknown action {content.get('action')!r}", is_error=True)
+        else:
+            try:
+                action(content.get("args", {}), content.get("values", {}))
+            except (PmiError, ValueError) as error:
+                self.say(str(error), is_error=True)
+        self.num_replies += 1
