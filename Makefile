@@ -4,7 +4,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 export HF_HUB_OFFLINE ?= 0
 
-.PHONY: help install demo test test-gpu lint fmt types bench ci clean
+.PHONY: help install demo lab test test-gpu lint fmt types bench ci clean
 
 help:  ## Show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -24,6 +24,9 @@ $(STAMP): pyproject.toml constraints.txt
 demo: install  ## The main job on the embedded model and sample, in a few minutes
 	$(BIN)/pmi demo
 
+lab: install  ## The workbench in JupyterLab, on loopback
+	$(BIN)/pmi lab
+
 test: install  ## Every test
 	$(BIN)/python -m pytest -q
 
@@ -34,7 +37,8 @@ lint: install  ## Style, layers, dependencies, spelling
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
-	$(BIN)/deptry pmi_kernel
+	$(BIN)/deptry pmi_kernel widgets
+	$(BIN)/nbstripout --verify notebooks/*.ipynb
 	$(BIN)/codespell
 
 fmt: install  ## Format

@@ -27,6 +27,7 @@ _USAGE = """usage: pmi VERB [options]
   bench    measure: pmi bench restore | inject | rows
   show     one recorded episode: pmi show runs/x EPISODE_ID --html out.html
   lab      open JupyterLab at the first notebook, on loopback
+  export   a saved notebook as one HTML page: pmi export notebooks/x.ipynb --html x.html
 
 pmi VERB --help lists a verb's options."""
 

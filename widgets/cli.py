@@ -66,25 +66,54 @@ def show(words: Sequence[str]) -> int:
     return 0
 
 
+def export(words: Sequence[str]) -> int:
+    """Write a notebook as one HTML page."""
+
+    def arguments(
+        notebook: Annotated[Path, tyro.conf.Positional], html: Path | None = None
+    ) -> tuple[Path, Path]:
+        """Write a saved notebook as one HTML page that needs no network.
+
+        Args:
+            notebook: The notebook, with its outputs saved.
+            html: Page to write; by default beside the notebook.
+        """
+        return notebook, html or notebook.with_suffix(".html")
+
+    from widgets.export import export_notebook
+
+    notebook, html = tyro.cli(arguments, args=list(words), prog="pmi export", use_underscores=True)
+    if not notebook.is_file():
+        raise DataError(f"{notebook}: no such notebook")
+    html.write_text(export_notebook(notebook), encoding="utf-8")
+    print(f"{html}: one page, {html.stat().st_size / 1000:.0f} kB")
+    return 0
+
+
 def lab(words: Sequence[str]) -> int:
     """Open JupyterLab at the first notebook; options after it go to JupyterLab."""
+    from widgets.export import export_settings
+
     if not NOTEBOOKS.is_dir():
         raise ConfigError(f"{NOTEBOOKS} is not there; `pmi lab` runs from a checkout")
     settings = Path(tempfile.mkdtemp(prefix="pmi-lab-"))
     (settings / "labconfig").mkdir()
     overrides = settings / "labconfig" / "default_setting_overrides.json"
     overrides.write_text(json.dumps(_OVERRIDES))
+    (settings / "jupyter_nbconvert_config.json").write_text(json.dumps(export_settings()))
     known = os.environ.get("JUPYTER_CONFIG_PATH")
     paths = [str(settings), *([known] if known else [])]
     os.environ["JUPYTER_CONFIG_PATH"] = os.pathsep.join(paths)
-    options = [
-        "--ServerApp.ip=127.0.0.1",
-        f"--ServerApp.root_dir={NOTEBOOKS.parent}",
-        "--LabApp.default_url=/lab/tree/notebooks/01_single_episode.ipynb",
-        "--LabApp.news_url=",
-    ]
+    options = {
+        "--ServerApp.ip": "127.0.0.1",
+        "--ServerApp.root_dir": str(NOTEBOOKS.parent),
+        "--LabApp.default_url": "/lab/tree/notebooks/01_single_episode.ipynb",
+        "--LabApp.news_url": "",
+    }
     if hasattr(os, "geteuid") and os.geteuid() == 0:
-        options.append("--allow-root")
-    command = [sys.executable, "-m", "jupyterlab", *options, *words]
+        options["--ServerApp.allow_root"] = "True"
+    given = {word.split("=")[0] for word in words}
+    ours = [f"{name}={value}" for name, value in options.items() if name not in given]
+    command = [sys.executable, "-m", "jupyterlab", *ours, *words]
     sys.stdout.flush()
     os.execv(sys.executable, command)

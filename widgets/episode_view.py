@@ -238,7 +238,12 @@ class EpisodeView(View):
                 head_node(
                     example.task,
                     example.gold,
-                    notes=(config.system, config.model, example.type, example.level),
+                    notes=(
+                        config.system,
+                        config.model if config.engine != "scripted" else "scripted engine",
+                        example.type,
+                        example.level,
+                    ),
                     prediction=prediction,
                 ),
                 Node("branches", "branches.html", {}, self._branch_nodes()),

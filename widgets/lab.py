@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from IPython.core.getipython import get_ipython
-from IPython.display import DisplayHandle, display
+from IPython.display import HTML, DisplayHandle, display
 
 from pmi_kernel.config import MemoryConfig
 from pmi_kernel.memory.lora import LoraRecipe
@@ -33,7 +33,7 @@ class InjectionLab(View):
         self._form = {"steps": "5 10 20", "rates": "1e-4 3e-4 1e-3", "ranks": "8"}
         self._snippet = ""
         self._total = 0
-        self._charts: tuple[DisplayHandle, DisplayHandle] | None = None
+        self._charts: list[DisplayHandle] = []
         self._show()
 
     def run(self, snippet: str, recipes: list[LoraRecipe]) -> None:
@@ -96,25 +96,20 @@ class InjectionLab(View):
     def _ipython_display_(self) -> None:
         super()._ipython_display_()
         if get_ipython() is not None:
-            figures = self._figures()
-            handles = [display(figure, display_id=True) for figure in figures]
-            self._charts = (handles[0], handles[1])
-
-    def _figures(self) -> tuple[Any, Any]:
-        best = max(self.points, key=lambda point: point.after_nats, default=None)
-        if best is None:
-            return sweep_figure([]), norms_figure({}, "Norm of the weight change (none yet)")
-        recipe = best.recipe
-        title = (
-            "Norm of the weight change, layer by layer: "
-            f"{recipe.steps} steps, lr {recipe.lr:g}, rank {recipe.rank}"
-        )
-        return sweep_figure(self.points), norms_figure(best.norms, title)
+            self._charts = [display(HTML(""), display_id=True) for _ in range(2)]
+            self._draw()
 
     def _draw(self) -> None:
-        if self._charts is not None:
-            for handle, figure in zip(self._charts, self._figures(), strict=True):
-                handle.update(figure)
+        best = max(self.points, key=lambda point: point.after_nats, default=None)
+        if best is None or not self._charts:
+            return
+        recipe = best.recipe
+        title = (
+            "Norm of the weight change, layer by layer, where gold is likeliest: "
+            f"{recipe.steps} steps, lr {recipe.lr:g}, rank {recipe.rank}"
+        )
+        self._charts[0].update(sweep_figure(self.points))
+        self._charts[1].update(norms_figure(best.norms, title))
 
     def _show(self) -> None:
         rows = [

@@ -83,7 +83,7 @@ class Replay(View):
         """The open episode."""
         return self._recording.traces[self._chosen]
 
-    def open(self, episode_id: str) -> None:
+    def open_episode(self, episode_id: str) -> None:
         """Open another episode.
 
         Raises:
@@ -98,7 +98,7 @@ class Replay(View):
 
     def on_choose(self, args: Mapping[str, Any], _: object) -> None:
         """Open the episode that was clicked."""
-        self.open(args["id"])
+        self.open_episode(args["id"])
         self._refresh_saved()
 
     def on_find(self, _: object, values: Mapping[str, Any]) -> None:

@@ -36,7 +36,9 @@ def first_title(prompt: Prompt, adapter: Adapter | None) -> str:
     Asked for notes, it copies the first passage; asked without evidence, it says `nothing`.
     """
     last = prompt[-1].content
-    line = re.search(r"^(?:<information>\n|Passages:\n)?([^\n:]+): [^\n]+$", last, re.MULTILINE)
+    line = re.search(
+        r"^(?:<information>\n|Passages:\n)?(?!Question:)([^\n:]+): [^\n]+$", last, re.MULTILINE
+    )
     title = line.group(1) if line else "nothing"
     if "Facts from the passages" in last:
         return line.group(0).removeprefix("Passages:\n") if line else ""

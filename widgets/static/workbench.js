@@ -3,6 +3,7 @@
 
 const FOCUSABLE = "button, input, select, textarea, summary, a[href], [tabindex]";
 const KEPT = /^(data-|aria-)|^(class|id|href|title|style|type|name|value|placeholder|for|role|rows|min|max|step|list|tabindex|open|checked|selected|disabled|scope|colspan|lang|dir|width|height|viewBox|d|fill|stroke|stroke-width|autocomplete|spellcheck)$/;
+const TYPED = "input[name]:not([type=checkbox]), textarea[name]";
 const DROPPED = "script, style, iframe, object, embed, link, meta, base, template";
 
 /** Parse one node's HTML into an inert element: Python escapes, and this lets nothing active by. */
@@ -20,6 +21,13 @@ function parse(html) {
   return document.importNode(element, true);
 }
 
+/** Where an element is: the keys of the nodes around it. */
+function placeOf(element) {
+  const keys = [];
+  for (let e = element.closest("[data-node]"); e; e = e.parentElement.closest("[data-node]")) keys.unshift(e.dataset.node);
+  return keys.join("/");
+}
+
 const slotOf = (element) =>
   element.matches("[data-slot]") ? element : element.querySelector("[data-slot]");
 
@@ -29,12 +37,10 @@ function keepState(old, fresh) {
     const twin = fresh.querySelector(`details[data-key="${details.dataset.key}"]`);
     if (twin) twin.open = details.open;
   }
-  for (const field of old.querySelectorAll("input[name], textarea[name], select[name]")) {
+  for (const field of old.querySelectorAll(TYPED)) {
     const twin = fresh.querySelector(`[name="${field.name}"]`);
-    const isTyped = field === document.activeElement || field.value !== field.defaultValue;
-    if (twin && field.matches("input:not([type=checkbox]), textarea") && isTyped) {
-      if (field.dataset.keep !== "no") twin.value = field.value;
-    }
+    // What Python changed itself wins over what was typed before.
+    if (twin && twin.defaultValue === field.defaultValue) twin.value = field.value;
   }
 }
 
@@ -97,7 +103,7 @@ function formValues(control) {
 
 export default () => {
   // One closure a model: a view that JupyterLab makes anew finds what was open and in focus.
-  const memory = { open: new Set(), focus: null };
+  const memory = { open: new Set(), typed: new Map(), focus: null };
 
   function render({ model, el }) {
     const root = document.createElement("div");
@@ -175,6 +181,10 @@ export default () => {
     });
     let typing = null;
     root.addEventListener("input", (event) => {
+      if (event.target.matches(TYPED)) {
+        const { name, value, defaultValue } = event.target;
+        memory.typed.set(`${placeOf(event.target)}/${name}`, { value, defaultValue });
+      }
       const { live } = event.target.dataset;
       if (!live || event.target.matches("select")) return;
       clearTimeout(typing);
@@ -185,8 +195,7 @@ export default () => {
       if (live && event.target.matches("select")) act(event.target, live);
     });
     root.addEventListener("toggle", (event) => {
-      const place = event.target.closest("[data-node]")?.dataset.node;
-      const name = `${place}/${event.target.dataset.key}`;
+      const name = `${placeOf(event.target)}/${event.target.dataset.key}`;
       if (event.target.open) memory.open.add(name); else memory.open.delete(name);
     }, true);
     root.addEventListener("keydown", (event) => {
@@ -212,8 +221,14 @@ export default () => {
       }
     });
     root.addEventListener("focusin", (event) => {
-      memory.focus = [event.target.closest("[data-node]")?.dataset.node, describe(event.target)];
+      memory.focus = [placeOf(event.target), describe(event.target)];
     });
+    root.addEventListener("focusout", (event) => {
+      // Without a relatedTarget the view itself may have been taken away, to be made anew.
+      if (event.relatedTarget && !root.contains(event.relatedTarget)) memory.focus = null;
+    });
+    const onPointer = (event) => { if (!root.contains(event.target)) memory.focus = null; };
+    document.addEventListener("pointerdown", onPointer, true);
 
     model.on("change:nodes", showNodes);
     model.on("change:status", onChange);
@@ -223,16 +238,23 @@ export default () => {
     showNodes();
     showStatus();
     for (const details of root.querySelectorAll("details[data-key]")) {
-      const place = details.closest("[data-node]")?.dataset.node;
-      if (memory.open.has(`${place}/${details.dataset.key}`)) details.open = true;
+      if (memory.open.has(`${placeOf(details)}/${details.dataset.key}`)) details.open = true;
     }
-    if (memory.focus && document.activeElement === document.body) {
+    for (const field of root.querySelectorAll(TYPED)) {
+      const typed = memory.typed.get(`${placeOf(field)}/${field.name}`);
+      if (typed?.defaultValue === field.defaultValue) field.value = typed.value;
+    }
+    const refocus = (framesLeft) => {
+      if (!memory.focus?.[1] || !framesLeft) return;
+      if (!root.isConnected) { requestAnimationFrame(() => refocus(framesLeft - 1)); return; }
       const [place, control] = memory.focus;
-      const node = place && root.querySelector(`[data-node="${CSS.escape(place)}"]`);
-      if (node) find(node, control)?.focus({ preventScroll: true });
-    }
+      const found = [...root.querySelectorAll(control)].find((e) => placeOf(e) === place);
+      if (document.activeElement.contains(root)) found?.focus({ preventScroll: true });
+    };
+    refocus(30);
     return () => {
       clearInterval(ticker);
+      document.removeEventListener("pointerdown", onPointer, true);
       model.off("change:nodes", showNodes);
       model.off("change:status", onChange);
       model.off("change:is_busy", onChange);

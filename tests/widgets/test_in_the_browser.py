@@ -1,0 +1,283 @@
+"""The first notebook in the real JupyterLab, as a researcher sees it."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from tests.widgets.jupyter import HOSTILE, Lab, Watch
+
+IGNORED = re.compile("favicon|ResizeObserver|WebGL")
+"""Errors of the browser and of JupyterLab itself."""
+
+
+class Notebook:
+    """A notebook open in JupyterLab, all its cells run."""
+
+    def __init__(self, page: Page, lab: Lab, name: str) -> None:
+        self.page = page
+        page.goto(lab.address(name))
+        # The indicator says idle before a kernel is there: wait for one with a name.
+        page.wait_for_function(
+            "document.querySelector('#jp-main-statusbar')?.innerText.includes('ipykernel) | Idle')"
+        )
+
+    def command(self, menu: str, command: str) -> None:
+        self.page.locator(".lm-MenuBar-item", has_text=menu).first.click()
+        self.page.locator(f".lm-Menu [data-command='{command}']").first.click()
+
+    def run_all(self) -> None:
+        self.command("Run", "runmenu:run-all")
+
+    @property
+    def episode(self) -> Locator:
+        """The live view."""
+        return self.page.locator(".pmi", has=self.page.get_by_role("button", name="Next"))
+
+    def button(self, name: str) -> Locator:
+        return self.episode.get_by_role("button", name=name, exact=True)
+
+    def expect_status(self, text: str | re.Pattern[str]) -> None:
+        expect(self.episode.locator("> .pmi-status")).to_have_text(text)
+
+    def expect_idle(self) -> None:
+        expect(self.episode).to_have_attribute("aria-busy", "false")
+
+    def steps(self, branch: int = 0) -> Locator:
+        return self.episode.locator(".pmi-branch").nth(branch).locator(".pmi-step")
+
+
+@pytest.fixture
+def scripted(page: Page, lab: Lab) -> Notebook:
+    notebook = Notebook(page, lab, "scripted.ipynb")
+    notebook.run_all()
+    notebook.expect_status("Ready: 1 steps so far.")
+    return notebook
+
+
+def expect_clean(watch: Watch) -> None:
+    assert watch.off_loopback == []
+    assert [error for error in watch.errors if not IGNORED.search(error)] == []
+
+
+def test_next_to_the_end_then_fork_and_replay(
+    scripted: Notebook, page: Page, watch: Watch, pictures: Path
+) -> None:
+    for number in (2, 3):
+        scripted.button("Next").click()
+        scripted.expect_status(f"Ready: {number} steps so far.")
+    scripted.button("Next").click()
+    scripted.expect_status("Done: 4 steps, answered.")
+    expect(scripted.button("Next")).to_have_attribute("aria-disabled", "true")
+    kept = scripted.steps(0).all_inner_texts()
+    assert len(kept) == 4
+
+    compress = scripted.steps(0).nth(1)
+    compress.get_by_text("What if…").click()
+    compress.get_by_label("Inject this snippet instead").fill("My own words, nobody else's.")
+    compress.get_by_role("button", name="Run this branch").click()
+    expect(scripted.steps(1)).to_have_count(4)
+    scripted.expect_idle()
+    expect(scripted.steps(1).nth(1)).to_contain_text("My own words, nobody else's.")
+    expect(scripted.steps(1).nth(1)).to_contain_text("not in the evidence")
+
+    compress.get_by_role("button", name="…with the wrong passage").click()
+    expect(scripted.episode.locator(".pmi-branch").nth(2)).to_contain_text("wrong passage injected")
+    expect(scripted.steps(2)).to_have_count(4)
+    scripted.expect_idle()
+    assert [text.replace("What if…", "") for text in kept][2:] == [
+        text.replace("What if…", "") for text in scripted.steps(0).all_inner_texts()
+    ][2:]
+
+    scripted.episode.locator(".pmi-branch").nth(2).get_by_role("button", name="Remove").click()
+    expect(scripted.episode.locator(".pmi-branch")).to_have_count(2)
+
+    gold = scripted.episode.get_by_text("Show the gold answer", exact=True)
+    expect(scripted.episode.get_by_text("Gold:")).to_be_hidden()
+    gold.click()
+    expect(scripted.episode.get_by_text("Gold:")).to_be_visible()
+    page.screenshot(path=pictures / "fork.png")
+    expect_clean(watch)
+
+
+def test_what_is_open_and_typed_stays_when_a_step_is_added(scripted: Notebook) -> None:
+    search = scripted.steps(0).nth(0)
+    search.get_by_text("paragraphs left out").click()
+    search.get_by_text("What if…").click()
+    box = search.get_by_label("Search for this instead")
+    box.fill("another query")
+    scripted.button("Next").click()
+    scripted.expect_status("Ready: 2 steps so far.")
+    scripted.expect_idle()
+    expect(box).to_be_visible()
+    expect(box).to_have_value("another query")
+    expect(search.locator("details[data-key=left-out]")).to_have_attribute("open", "")
+    expect(scripted.button("Next")).to_be_focused()
+
+
+def test_run_stop_and_reset(scripted: Notebook) -> None:
+    scripted.button("Run to next injection").click()
+    scripted.expect_status("Ready: 3 steps so far.")
+    scripted.button("Run to end").click()
+    scripted.expect_status("Done: 4 steps, answered.")
+    scripted.button("Reset").click()
+    scripted.expect_status("Ready: 0 steps so far.")
+    expect(scripted.steps(0)).to_have_count(0)
+
+
+def test_another_question_and_other_settings_reset_the_episode(
+    scripted: Notebook, page: Page
+) -> None:
+    setup = page.locator(".pmi", has=page.get_by_role("button", name="Load data"))
+    setup.get_by_role("searchbox").fill("comparison town")
+    expect(setup.locator(".pmi-choices tbody tr")).not_to_have_count(60)
+    choice = setup.locator(".pmi-choices tbody button").first
+    question = choice.inner_text()
+    choice.click()
+    expect(scripted.episode.locator("h2")).to_have_text(question)
+    setup.get_by_label("system").select_option("in_context")
+    expect(scripted.episode.locator(".pmi-head")).to_contain_text("in_context")
+    scripted.button("Run to end").click()
+    scripted.expect_status("Done: 2 steps, answered.")
+    setup.get_by_label("topk").fill("0")
+    setup.get_by_role("button", name="Apply settings").click()
+    expect(setup.locator("> .pmi-status")).to_contain_text("topk: Input should be greater than")
+    setup.get_by_label("Data file").fill("no/such/file.json")
+    setup.get_by_role("button", name="Load data").click()
+    expect(setup.locator("> .pmi-status")).to_contain_text("no/such/file.json")
+
+
+def test_the_keyboard_alone(scripted: Notebook, page: Page, lab: Lab) -> None:
+    cells = page.locator(".jp-Notebook .jp-Cell").count()
+    scripted.button("Next").focus()
+    page.keyboard.press("ArrowRight")
+    expect(scripted.button("Run to next injection")).to_be_focused()
+    page.keyboard.press("End")
+    expect(scripted.button("Reset")).to_be_focused()
+    page.keyboard.press("Home")
+    for key in ("b", "a", "x", "d", "d"):  # JupyterLab's keys for inserting and deleting cells
+        page.keyboard.press(key)
+    assert page.locator(".jp-Notebook .jp-Cell").count() == cells
+    page.keyboard.press("Enter")
+    scripted.expect_status("Ready: 2 steps so far.")
+    expect(scripted.button("Next")).to_be_focused()
+    saved = lab.root / "notebooks" / "scripted.ipynb"
+    before = saved.stat().st_mtime_ns
+    page.keyboard.press("Control+s")
+    page.wait_for_function(
+        "!document.querySelector('#jp-main-dock-panel .lm-mod-current.jp-mod-dirty')"
+    )
+    expect(page.locator(".lm-TabBar-tab.jp-mod-dirty")).to_have_count(0)
+    assert saved.stat().st_mtime_ns > before
+
+
+def test_hostile_text_stays_text(page: Page, lab: Lab, watch: Watch, pictures: Path) -> None:
+    notebook = Notebook(page, lab, "hostile.ipynb")
+    notebook.run_all()
+    notebook.expect_status("Ready: 1 steps so far.")
+    notebook.button("Run to end").click()
+    notebook.expect_status(re.compile("Done: "))
+    assert page.evaluate("window.hacked") is None
+    assert page.locator(".pmi img, .pmi script").count() == 0
+    shown = notebook.episode.inner_text()
+    for text in HOSTILE:
+        assert text in shown
+    box = notebook.episode.bounding_box()
+    wide = notebook.episode.evaluate("e => e.scrollWidth - e.clientWidth")
+    assert box is not None
+    assert wide <= 1  # fifty thousand letters without a blank do not widen the page
+    page.screenshot(path=pictures / "hostile.png")
+    expect_clean(watch)
+
+
+def test_a_saved_notebook_stays_readable(
+    scripted: Notebook, page: Page, lab: Lab, watch: Watch, tmp_path: Path
+) -> None:
+    scripted.button("Run to end").click()
+    scripted.expect_status("Done: 4 steps, answered.")
+    scripted.expect_idle()
+    scripted.command("File", "docmanager:save")
+    expect(page.locator(".lm-TabBar-tab.jp-mod-dirty")).to_have_count(0)
+
+    page.goto(lab.address("scripted.ipynb"))  # trusted, with its state: the views are back
+    expect(page.locator(".pmi").last).to_be_visible()
+    expect(page.locator(".pmi-answer-step").last).to_be_visible()
+    expect(page.locator("body")).not_to_contain_text("Error displaying widget")
+
+    saved = nbformat.read(lab.root / "notebooks" / "scripted.ipynb", as_version=4)
+    untrusted = lab.root / "notebooks" / "untrusted.ipynb"
+    for cell in saved.cells:
+        cell.metadata.pop("trusted", None)
+        if cell.cell_type == "code":
+            cell.source += "\n# another notebook to the one that signs them"
+    nbformat.write(saved, untrusted)
+    page.goto(lab.address("untrusted.ipynb"))
+    expect(page.locator(".jp-OutputArea").get_by_text("End: answered").last).to_be_visible()
+    expect(page.locator("body")).not_to_contain_text("Error displaying widget")
+
+    out = tmp_path / "page.html"
+    command = [sys.executable, "-m", "pmi_kernel.cli", "export", str(untrusted), "--html", str(out)]
+    subprocess.run(command, check=True)
+    page.goto("about:blank")
+    page.set_content(out.read_text())
+    expect(page.get_by_text("End: answered").last).to_be_visible()
+    expect(page.locator("body")).not_to_contain_text("Error displaying widget")
+    assert watch.off_loopback == []
+
+
+def test_the_dark_theme_is_readable(scripted: Notebook, page: Page, pictures: Path) -> None:
+    scripted.button("Run to end").click()
+    scripted.expect_status("Done: 4 steps, answered.")
+    scripted.episode.get_by_role("toolbar").scroll_into_view_if_needed()
+    page.screenshot(path=pictures / "light.png")
+    page.keyboard.press("Control+Shift+c")
+    page.locator(".lm-CommandPalette-input").fill("Use Theme: JupyterLab Dark")
+    page.keyboard.press("Enter")
+    page.wait_for_function("document.body.dataset.jpThemeName === 'JupyterLab Dark'")
+    contrast = scripted.episode.evaluate(CONTRAST)
+    page.screenshot(path=pictures / "dark.png")
+    assert contrast == []
+
+
+CONTRAST = """(root) => {
+  const canvas = document.createElement("canvas").getContext("2d", {willReadFrequently: true});
+  const rgb = (colour) => {
+    canvas.clearRect(0, 0, 1, 1); canvas.fillStyle = colour; canvas.fillRect(0, 0, 1, 1);
+    return [...canvas.getImageData(0, 0, 1, 1).data];
+  };
+  const light = ([r, g, b]) => {
+    const f = (v) => (v /= 255) <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
+    return 0.2126 * f(r) + 0.7152 * f(g) + 0.0722 * f(b);
+  };
+  const ground = (e) => {
+    for (; e; e = e.parentElement) {
+      const c = rgb(getComputedStyle(e).backgroundColor);
+      if (c[3] === 255) return c;
+    }
+    return [255, 255, 255, 255];
+  };
+  const bad = [];
+  for (const e of root.querySelectorAll("p, li, td, th, h2, h3, h4, summary, button, bdi, span")) {
+    const holdsText = [...e.childNodes].some((n) => n.nodeType === 3 && n.data.trim());
+    if (!holdsText || !e.checkVisibility()) continue;
+    if (e.closest("[aria-disabled=true], .pmi-norms")) continue;
+    const [a, b] = [light(rgb(getComputedStyle(e).color)), light(ground(e))];
+    const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+    const name = `${e.tagName}.${e.className} ${e.textContent.slice(0, 30)}`;
+    if (ratio < 4) bad.push(`${ratio.toFixed(1)} ${name}`);
+  }
+  return bad;
+}"""
+
+
+def test_the_page_reads_well_to_a_screen_reader(scripted: Notebook, pictures: Path) -> None:
+    scripted.button("Run to end").click()
+    scripted.expect_status("Done: 4 steps, answered.")
+    snapshot = scripted.episode.aria_snapshot()
+    settled = re.sub(r"[\d.]+ (ms|s)\b", "TIME", snapshot) + "\n"
+    (pictures / "episode.aria.txt").write_text(settled)
+    assert settled == Path(__file__).with_name("episode.aria.txt").read_text()

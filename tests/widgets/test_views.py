@@ -1,0 +1,172 @@
+"""The live views without a browser: what a click does, in the view's own thread."""
+
+import threading
+from typing import Any
+
+import pytest
+
+from pmi_kernel.engines.base import Adapter, Prompt
+from pmi_kernel.engines.scripted import ScriptedEngine, first_title
+from pmi_kernel.types import StepKind
+from pmi_kernel.whatif import Change
+from widgets import EpisodeView, InjectionLab, Setup
+
+
+class Bench(Setup):
+    """A setup whose engine is given."""
+
+    given: Any = None
+
+    def engine(self) -> Any:
+        return self.given or super().engine()
+
+
+@pytest.fixture
+def setup() -> Setup:
+    return Setup("sample", engine="scripted", train_mem=True)
+
+
+def ready(view: EpisodeView) -> EpisodeView:
+    view.wait()
+    return view
+
+
+def test_the_buttons_drive_the_episode(setup: Setup) -> None:
+    view = ready(EpisodeView(setup))
+    view.on_next()
+    view.wait()
+    assert len(view.traces[0].steps) == 1
+    view.on_run_to_injection()
+    view.wait()
+    assert view.traces[0].steps[-1].kind is StepKind.INJECT
+    view.on_run()
+    view.wait()
+    assert view.status.startswith("Done: ")
+    assert not view.is_busy
+    view.on_reset()
+    view.wait()
+    assert view.traces[0].steps == ()
+
+
+def test_a_fork_form_changes_only_what_was_edited(setup: Setup) -> None:
+    view = EpisodeView(setup)
+    view.run()
+    view.wait()
+    original = view.traces[0]
+    snippet = original.steps[1].text
+    unedited = {"snippet": snippet, "mem_steps": "", "mem_lr": ""}
+    view.on_fork({"branch": 0, "step": 1}, {**unedited, "mem_steps": "3"})
+    view.wait()
+    assert view.traces[1].steps[2].measures["train_steps"] == 3
+    assert view.traces[1].steps[1].text == snippet
+    view.on_fork({"branch": 0, "step": 1, "no_injection": "1"}, unedited)
+    view.wait()
+    assert view.traces[2].steps[2].measures["train_steps"] == 0
+    view.on_fork({"branch": 0, "step": 1, "wrong_passage": "1"}, unedited)
+    view.wait()
+    assert view.traces[3].steps[2].text != snippet
+    assert view.traces[0] == original
+
+
+@pytest.mark.parametrize("typed", ["x", "-1", "0"])
+def test_a_number_that_is_none_is_told(setup: Setup, typed: str) -> None:
+    view = EpisodeView(setup)
+    view.next()
+    view.wait()
+    message = {"action": "fork", "args": {"branch": 0, "step": 0}, "values": {"mem_steps": typed}}
+    view._handle_custom_msg(message, [])
+    assert view.is_error
+    assert "mem_steps" in view.status
+
+
+def test_stop_ends_a_run_after_the_step_that_runs(setup: Setup) -> None:
+    entered, release = threading.Event(), threading.Event()
+
+    def slow(prompt: Prompt, adapter: Adapter | None) -> str:
+        entered.set()
+        release.wait(10)
+        return first_title(prompt, adapter)
+
+    bench = Bench("sample", train_mem=True)
+    bench.given = ScriptedEngine(slow)
+    view = EpisodeView(bench, is_probed=False)
+    view.run()
+    entered.wait(10)
+    assert view.is_busy
+    view.on_stop()
+    release.set()
+    view.wait()
+    assert view.status == "Stopped."
+    assert len(view.traces[0].steps) == 2
+    view.on_run()
+    view.wait()
+    assert view.status.startswith("Done: ")
+
+
+def test_branches_share_an_engine_that_holds_one_memory() -> None:
+    bench = Bench("sample", train_mem=True)
+    bench.given = ScriptedEngine(is_exclusive=True)
+    view = EpisodeView(bench)
+    view.run_to_injection()
+    view.wait()
+    view.fork(1, Change(snippet="other words here"))
+    view.wait()
+    assert view.traces[1].steps[-1].end_reason is not None
+    view.run()
+    view.wait()
+    assert not view.is_error, view.status
+    assert view.status.startswith("Done: ")
+    assert bench.given.num_attached == 0
+
+
+def test_an_engine_that_fails_says_so_and_the_view_lives_on(setup: Setup) -> None:
+    bench = Bench("sample", train_mem=True)
+    bench.given = ScriptedEngine([])
+    view = EpisodeView(bench)
+    view.run()
+    view.wait()
+    assert view.is_error
+    assert "no output left" in view.status
+    bench.given = ScriptedEngine()
+    view.reset()
+    view.run()
+    view.wait()
+    assert view.status.startswith("Done: ")
+
+
+def test_the_lab_sweeps_the_episodes_snippet(setup: Setup) -> None:
+    view = EpisodeView(setup)
+    lab = InjectionLab(setup, view)
+    with pytest.raises(ValueError, match="no snippet yet"):
+        lab.on_take()
+    view.run()
+    view.wait()
+    lab.on_take()
+    values = {"snippet": "some words", "steps": "1, 2", "rates": "1e-3", "ranks": "4 8"}
+    lab.on_sweep({}, values)
+    lab.wait()
+    recipes = [(point.recipe.steps, point.recipe.rank) for point in lab.points]
+    assert recipes == [(1, 4), (2, 4), (1, 8), (2, 8)]
+    for wrong in (
+        {"steps": "x"},
+        {"steps": ""},
+        {"rates": "0"},
+        {"ranks": "1.5"},
+        {"snippet": " "},
+    ):
+        with pytest.raises(ValueError, match=r"steps|rates|ranks|snippet"):
+            lab.on_sweep({}, {**values, **wrong})
+
+
+def test_settings_are_checked_and_kept_between_systems(setup: Setup) -> None:
+    setup.configure(topk=5)
+    setup.configure("in_context")
+    assert setup.config.system == "in_context"
+    assert setup.config.model_dump()["topk"] == 5
+    with pytest.raises(ValueError, match="topk"):
+        setup.on_apply({}, {"topk": "0"})
+    setup.on_apply({}, {"topk": "2", "first_query": ""})
+    assert setup.config.model_dump()["topk"] == 2
+    assert setup.config.model_dump()["first_query"] is None
+    with pytest.raises(ValueError, match="no question"):
+        setup.choose("nothing")
