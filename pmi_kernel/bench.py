@@ -53,7 +53,7 @@ def restore(
         "rss_growth_mb": (process.memory_info().rss - rss_before) / 1e6,
         "ms_per_cycle": 1e3 * seconds / cycles,
     }
-    return _show(figures, out)
+    return show_figures(figures, out)
 
 
 def inject(model: str = "smollm2-135m", out: Path | None = None) -> dict[str, float]:
@@ -73,7 +73,7 @@ def inject(model: str = "smollm2-135m", out: Path | None = None) -> dict[str, fl
     hot = figures["hot_attach_s"] + figures["hot_detach_s"]
     reload = figures["merge_reload_attach_s"] + figures["merge_reload_detach_s"]
     figures["ratio"] = reload / hot
-    return _show(figures, out)
+    return show_figures(figures, out)
 
 
 def _swap_s(engine: Engine, weights: LoraWeights) -> tuple[float, float]:
@@ -146,10 +146,11 @@ def rows(
     base = wrapped.eval()
     figures["peft_s"] = decode_s(adapter_names=[f"row{row}" for row in range(num_rows)])
     figures["peft_over_ours"] = figures["peft_s"] / figures["ours_s"]
-    return _show(figures, out)
+    return show_figures(figures, out)
 
 
-def _show(figures: dict[str, float], out: Path | None) -> dict[str, float]:
+def show_figures(figures: dict[str, float], out: Path | None) -> dict[str, float]:
+    """Print figures as a table, write them as JSON where asked, and return them."""
     print(render_table(("figure", "value"), [(k, f"{v:.6g}") for k, v in figures.items()]))
     if out is not None:
         out.write_text(json.dumps(figures, indent=2) + "\n")

@@ -24,7 +24,7 @@ _USAGE = """usage: pmi VERB [options]
   resume   go on with a run under its own settings: pmi resume runs/x
   demo     the main job on the embedded model and sample, small
   data     fetch, check or invent data: pmi data fetch hotpotqa | check FILE | synth --n 60 --out F
-  bench    measure: pmi bench restore | inject | rows
+  bench    measure; without a name, lists the benchmarks
   show     one recorded episode: pmi show runs/x EPISODE_ID --html out.html
   lab      open JupyterLab at the first notebook, on loopback
   export   a saved notebook as one HTML page: pmi export notebooks/x.ipynb --html x.html
@@ -253,13 +253,12 @@ def _data_synth(words: list[str]) -> int:
 def _bench(words: list[str]) -> int:
     from pmi_kernel.bench import BENCHMARKS
 
-    if not words or words[0] not in BENCHMARKS:
-        lines = [
-            f"  {name:10} {(fn.__doc__ or '').splitlines()[0]}" for name, fn in BENCHMARKS.items()
-        ]
+    known = {**BENCHMARKS, **{e.name: e.load() for e in entry_points(group="pmi.benchmarks")}}
+    if not words or words[0] not in known:
+        lines = [f"  {name:10} {(fn.__doc__ or '').splitlines()[0]}" for name, fn in known.items()]
         print("usage: pmi bench NAME [options]\n\n" + "\n".join(lines))
         return 0 if words and words[0] in ("-h", "--help") else 2
-    _parse(BENCHMARKS[words[0]], words[1:], f"bench {words[0]}")
+    _parse(known[words[0]], words[1:], f"bench {words[0]}")
     return 0
 
 
