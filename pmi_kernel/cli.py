@@ -1,10 +1,10 @@
 """The command line: `pmi VERB`; each verb is a function here and its settings a frozen config."""
 
 import argparse
-import json
 import logging
 import signal
 import sys
+import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from importlib.metadata import EntryPoint, entry_points
@@ -22,6 +22,7 @@ _USAGE = """usage: pmi VERB [options]
 
   run      evaluate a system on a data set, or go on with a run: pmi run --out runs/x --train_mem
   resume   go on with a run under its own settings: pmi resume runs/x
+  jobs     runs in the background: pmi jobs list | watch runs/x | cancel runs/x
   demo     the main job on the embedded model and sample, small
   data     fetch, check or invent data: pmi data fetch hotpotqa | check FILE | synth --n 60 --out F
   bench    measure; without a name, lists the benchmarks
@@ -45,6 +46,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         "demo": _demo,
         "data": _data,
         "bench": _bench,
+        "jobs": _jobs,
     }
     for verb in entry_points(group="pmi.verbs"):  # those that need the widgets
         verbs[verb.name] = partial(_elsewhere, verb)
@@ -113,37 +115,38 @@ def _run(words: list[str]) -> int:
 
 def _resume(words: list[str]) -> int:
     from pmi_kernel.batch import RunSettings
-    from pmi_kernel.errors import ConfigError
+    from pmi_kernel.batch.jobs import request_of
 
     def resume(
         out: Annotated[Path, tyro.conf.Positional],
         limit: int | None = None,
+        workers: int | None = None,
         data: str | None = None,
-    ) -> tuple[Path, int | None, str | None]:
+    ) -> tuple[Path, int | None, int | None, str | None]:
         """Go on with a run under its own settings.
 
         Args:
             out: Run directory.
             limit: Most episodes to run now.
+            workers: Worker processes now; as in pmi run.
             data: Where the run's data file is now, if it moved.
         """
-        return out, limit, data
+        return out, limit, workers, data
 
-    out, limit, data = _parse(resume, words, "resume")
-    record = out / "config.json"
-    if not record.is_file():
-        raise ConfigError(f"{out} holds no run (no config.json)")
-    known = json.loads(record.read_text())
-    config = config_class(known["system"])(**known["config"])
-    source = data or known["data_source"]
-    settings = RunSettings(data=source, out=out, limit=limit, probe=known["probe"])
-    return _finish_run(settings, config)
+    out, limit, workers, data = _parse(resume, words, "resume")
+    request = request_of(out)
+    config = config_class(request["system"])(**request["config"])
+    changed = {"out": out, "limit": limit, "workers": workers}
+    if data is not None:
+        changed["data"] = data
+    return _finish_run(RunSettings(**{**request["settings"], **changed}), config)
 
 
 def _finish_run(settings: Any, config: SystemConfig) -> int:
     from tqdm.auto import tqdm
 
-    from pmi_kernel.batch import run
+    from pmi_kernel.batch import supervise
+    from pmi_kernel.batch.jobs import save_request
     from pmi_kernel.report import render_summary
     from pmi_kernel.types import EvalResult
 
@@ -162,12 +165,95 @@ def _finish_run(settings: Any, config: SystemConfig) -> int:
         bar.update()
 
     with bar:
-        outcome = run(settings, config, on_start=on_start, on_result=on_result)
+        save_request(config, settings)
+        outcome = supervise(settings, config, on_start=on_start, on_result=on_result, say=bar.write)
     print(render_summary(outcome.summary, settings.out))
     if outcome.is_interrupted:
         print(f"interrupted; `pmi resume {settings.out}` goes on", file=sys.stderr)
         return _INTERRUPTED
     return 1 if outcome.summary["num_errors"] else 0
+
+
+# -- jobs -------------------------------------------------------------------------------------
+
+
+def _jobs(words: list[str]) -> int:
+    verbs = {"list": _jobs_list, "watch": _jobs_watch, "cancel": _jobs_cancel}
+    if not words or words[0] not in verbs:
+        print("usage: pmi jobs list [ROOT] | watch RUN | cancel RUN [--force]")
+        return 0 if words and words[0] in ("-h", "--help") else 2
+    return verbs[words[0]](words[1:])
+
+
+def _jobs_list(words: list[str]) -> int:
+    from pmi_kernel.batch.jobs import find_jobs
+    from pmi_kernel.report import render_jobs
+
+    def arguments(root: Annotated[Path, tyro.conf.Positional] = Path("runs")) -> Path:
+        """List the runs under a folder, with how far each is.
+
+        Args:
+            root: The folder.
+        """
+        return root
+
+    root = _parse(arguments, words, "jobs list")
+    print(render_jobs({str(job.out): job.status() for job in find_jobs(root)}))
+    return 0
+
+
+def _jobs_watch(words: list[str]) -> int:
+    from tqdm.auto import tqdm
+
+    from pmi_kernel.batch.jobs import Job
+
+    def arguments(run: Annotated[Path, tyro.conf.Positional]) -> Path:
+        """Follow a run until it ends; Ctrl-C stops following, not the run.
+
+        Args:
+            run: Run directory.
+        """
+        return run
+
+    job = Job.attach(_parse(arguments, words, "jobs watch"))
+    with tqdm(unit="episode", desc=job.out.name) as bar:
+        while True:
+            status = job.status()
+            done = status.get("done_before", 0) + status.get("done_now", 0)
+            bar.total = done + status.get("owed", 0)
+            bar.n = done
+            stages = {name: facts["in_flight"] for name, facts in status["workers"].items()}
+            bar.set_postfix(state=status["state"], **stages)
+            if not job.is_running:
+                break
+            time.sleep(0.5)
+    print(f"{job.out}: {status['state']} {status.get('error', '')}".rstrip())
+    return 0 if status["state"] == "done" else 1
+
+
+def _jobs_cancel(words: list[str]) -> int:
+    from pmi_kernel.batch.jobs import Job
+
+    def arguments(
+        run: Annotated[Path, tyro.conf.Positional], force: bool = False
+    ) -> tuple[Path, bool]:
+        """Stop a run after the episodes that run now; what is done is kept.
+
+        Args:
+            run: Run directory.
+            force: At once: the episodes that run now are owed again.
+        """
+        return run, force
+
+    run, force = _parse(arguments, words, "jobs cancel")
+    job = Job.attach(run)
+    if not job.is_running:
+        print(f"{run} is not running ({job.status()['state']})")
+        return 0
+    job.cancel(is_forced=force, wait_s=10.0 if force else 90.0)
+    is_left = job.is_running
+    print(f"{run}: {'still finishing its last episodes' if is_left else job.status()['state']}")
+    return 0
 
 
 # -- demo, data, bench ------------------------------------------------------------------------

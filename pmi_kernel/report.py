@@ -54,3 +54,22 @@ def render_summary(summary: Mapping[str, Any], out: Path) -> str:
         )
     lines.append(f"  written to {out}/ (summary.json, eval_results.jsonl, episode_trace.jsonl)")
     return "\n".join(lines)
+
+
+def render_jobs(statuses: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return a table of runs and how far each is; `statuses` as `Job.status` gives them."""
+    rows = []
+    for name, status in statuses.items():
+        done = status.get("done_before", 0) + status.get("done_now", 0)
+        rate, eta_s = status.get("episodes_per_min"), status.get("eta_s")
+        rows.append(
+            (
+                name,
+                status["state"],
+                f"{done}/{status['total']}" if "total" in status else "-",
+                str(status.get("failed", "-")),
+                f"{rate:.1f}" if rate else "-",
+                f"{eta_s:.0f}" if eta_s and status["state"] == "running" else "-",
+            )
+        )
+    return render_table(("run", "state", "done", "failed", "episodes/min", "seconds left"), rows)

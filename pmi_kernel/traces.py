@@ -1,16 +1,12 @@
 """A run's traces as a book: any episode is opened by its id, without reading the others."""
 
 import json
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from pmi_kernel.errors import DataError
-from pmi_kernel.records import decode
+from pmi_kernel.records import decode, line_places
 from pmi_kernel.types import Trace
-
-_ID = re.compile(rb'\{"schema": \d+, "task": \{"id": ("(?:[^"\\]|\\.)*")')
-"""How a line that `records.encode` wrote begins."""
 
 
 class TraceFile:
@@ -76,12 +72,7 @@ class TraceFile:
 
     def _make_index(self) -> dict[str, int]:
         stamp = self._stamp()
-        places, offset = {}, 0
-        with self.path.open("rb") as file:
-            for number, line in enumerate(file, start=1):
-                if line.endswith(b"\n"):
-                    places[_episode_id(line, f"{self.path}:{number}")] = offset
-                offset += len(line)
+        places = line_places(self.path)
         partial = self._index_path.with_name(self._index_path.name + ".partial")
         try:
             partial.write_text(json.dumps({"stamp": stamp, "places": places}))
@@ -89,12 +80,3 @@ class TraceFile:
         except OSError:
             pass  # a folder that cannot be written to: the index is made anew next time
         return places
-
-
-def _episode_id(line: bytes, where: str) -> str:
-    if found := _ID.match(line):
-        return json.loads(found.group(1))
-    try:
-        return json.loads(line)["task"]["id"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{where}: not a trace ({error!r})") from None

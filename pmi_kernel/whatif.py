@@ -5,9 +5,9 @@ plays the tape, so its steps before the change are those of the original, at no 
 change on the real engine answers. The original is never touched.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import Self, TypeVar
 
 from pmi_kernel.config import SystemConfig
 from pmi_kernel.engines.base import (
@@ -17,17 +17,13 @@ from pmi_kernel.engines.base import (
     Generation,
     Prompt,
     Sampling,
-    Score,
     Training,
 )
+from pmi_kernel.engines.proxy import EngineProxy
 from pmi_kernel.episode import Episode
 from pmi_kernel.memory.lora import LoraRecipe, LoraWeights
 from pmi_kernel.probes import Prober
 from pmi_kernel.types import Example, Probe, Step, StepKind, Trace
-
-if TYPE_CHECKING:
-    import numpy as np
-    from jaxtyping import Float32
 
 Answer = TypeVar("Answer", Generation, Training)
 Tape = Sequence[Generation | Training]
@@ -200,13 +196,12 @@ class _BranchProber:
         return self._prober.after_step(step)
 
 
-class _TapedEngine:
+class _TapedEngine(EngineProxy):
     """An engine that keeps its answers, and may begin by playing those of another."""
 
     def __init__(self, engine: Engine, tape: Tape, change: Change) -> None:
-        self.is_exclusive = engine.is_exclusive
+        super().__init__(engine)
         self.tape: list[Generation | Training] = []
-        self._engine = engine
         self._ahead = list(tape)
         self._change = change
         self._train_text = change.train_text
@@ -216,7 +211,7 @@ class _TapedEngine:
     ) -> Generation:
         """See `Engine.generate`."""
         return self._next(
-            Generation, lambda: self._engine.generate(prompt, adapter=adapter, sampling=sampling)
+            Generation, lambda: self.engine.generate(prompt, adapter=adapter, sampling=sampling)
         )
 
     def train(self, text: str, recipe: LoraRecipe, *, adapter: Adapter | None = None) -> Training:
@@ -230,7 +225,7 @@ class _TapedEngine:
             recipe, steps=change.mem_steps or recipe.steps, lr=change.mem_lr or recipe.lr
         )
         if change.is_injected:
-            return self._engine.train(text, recipe, adapter=adapter)
+            return self.engine.train(text, recipe, adapter=adapter)
         return Training("", LoraWeights({}, {}, recipe.rank, recipe.alpha), (), 0, 0.0)
 
     def _next(self, kind: type[Answer], ask: Callable[[], Answer]) -> Answer:
@@ -241,32 +236,6 @@ class _TapedEngine:
             answer = ask()
         self.tape.append(answer)
         return answer
-
-    def score(self, prompt: Prompt, continuation: str, *, adapter: Adapter | None = None) -> Score:
-        """See `Engine.score`."""
-        return self._engine.score(prompt, continuation, adapter=adapter)
-
-    def distributions(
-        self, prompt: Prompt, continuation: str, *, adapter: Adapter | None = None
-    ) -> "Float32[np.ndarray, 'tokens vocabulary']":
-        """See `Engine.distributions`."""
-        return self._engine.distributions(prompt, continuation, adapter=adapter)
-
-    def attach(self, weights: LoraWeights, *, replaces: Adapter | None = None) -> Adapter:
-        """See `Engine.attach`."""
-        return self._engine.attach(weights, replaces=replaces)
-
-    def detach(self, adapter: Adapter) -> None:
-        """See `Engine.detach`."""
-        self._engine.detach(adapter)
-
-    def describe(self) -> Mapping[str, str]:
-        """See `Engine.describe`."""
-        return self._engine.describe()
-
-    def close(self) -> None:
-        """See `Engine.close`."""
-        self._engine.close()
 
 
 def _said(text: str) -> Generation:

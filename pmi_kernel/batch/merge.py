@@ -1,118 +1,128 @@
 """From the workers' files to one sorted result: every episode once."""
 
-import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pmi_kernel.batch.record import write_json
-from pmi_kernel.errors import DataError
-from pmi_kernel.records import read_records
+from pmi_kernel.records import line_places, read_records
 from pmi_kernel.types import EvalResult, Probe, Trace
 
 RESULTS, TRACES, ERRORS = "eval_results", "episode_trace", "errors"
 
 
-def read_results(out: Path) -> dict[str, EvalResult]:
-    """Return the results of a run by episode id, in the order of the ids.
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where an episode's two lines are."""
 
-    Reads the merged file and every worker's; the same episode counts once, and a torn last line
-    does not count.
+    result: tuple[Path, int]
+    trace: tuple[Path, int]
+
+
+def _places(out: Path) -> dict[str, _Place]:
+    """Where each episode that is done is, by id; it is done when result and trace are both whole.
+
+    The trace is taken from the worker that wrote the result: another worker, killed between the
+    two, may have left a trace of its own.
     """
-    found: dict[str, EvalResult] = {}
-    for path in sorted(out.glob(f"{RESULTS}*.jsonl")):
-        for result in read_records(EvalResult, path):
-            found.setdefault(result.episode_id, result)
-    return dict(sorted(found.items()))
+    found: dict[str, _Place] = {}
+    files = sorted(out.glob(f"{RESULTS}.*.jsonl"))
+    if (out / f"{RESULTS}.jsonl").exists():
+        files.append(out / f"{RESULTS}.jsonl")
+    for path in files:
+        twin = path.with_name(path.name.replace(RESULTS, TRACES, 1))
+        traces = line_places(twin) if twin.exists() else {}
+        for episode_id, offset in line_places(path).items():
+            if episode_id in traces and episode_id not in found:
+                found[episode_id] = _Place((path, offset), (twin, traces[episode_id]))
+    return found
 
 
-def merge(out: Path) -> dict[str, EvalResult]:
+def done_ids(out: Path) -> set[str]:
+    """Return the ids of the episodes that are done; a torn line does not count."""
+    return set(_places(out))
+
+
+def read_results(out: Path) -> dict[str, EvalResult]:
+    """Return the merged results of a run by episode id; none where nothing was merged yet."""
+    path = out / f"{RESULTS}.jsonl"
+    if not path.exists():
+        return {}
+    return {result.episode_id: result for result in read_records(EvalResult, path)}
+
+
+def merge(out: Path) -> int:
     """Write `eval_results.jsonl` and `episode_trace.jsonl` from the workers' files.
 
-    Traces are copied line by line, so memory does not grow with their size. An episode has the
-    last trace that was written for it: a worker killed between trace and result left one behind.
+    Lines are copied as they stand, sorted by episode id, so memory does not grow with their size.
 
     Returns:
-        The results by episode id.
+        How many episodes there are.
     """
-    from pmi_kernel.records import encode
-
-    results = read_results(out)
-    _write_lines(out / f"{RESULTS}.jsonl", (encode(result) for result in results.values()))
-    places: dict[str, tuple[Path, int]] = {}
-    merged = out / f"{TRACES}.jsonl"
-    for path in [merged, *sorted(p for p in out.glob(f"{TRACES}.*.jsonl"))]:
-        if path.exists():
-            places |= _places(path)
-    missing = sorted(set(results) - set(places))
-    if missing:
-        raise DataError(f"{out}: no trace for episode {missing[0]!r} ({len(missing)} in all)")
-    _write_lines(merged, (_line_at(*places[id_]) for id_ in results))
-    return results
+    places = dict(sorted(_places(out).items()))
+    _copy_lines(out / f"{RESULTS}.jsonl", (place.result for place in places.values()))
+    _copy_lines(out / f"{TRACES}.jsonl", (place.trace for place in places.values()))
+    return len(places)
 
 
-def _places(path: Path) -> dict[str, tuple[Path, int]]:
-    places, offset = {}, 0
-    with path.open("rb") as file:
-        for line in file:
-            if line.endswith(b"\n"):
-                places[json.loads(line)["task"]["id"]] = (path, offset)
-            offset += len(line)
-    return places
-
-
-def _line_at(path: Path, offset: int) -> str:
-    with path.open("rb") as file:
-        file.seek(offset)
-        return file.readline().decode().rstrip("\n")
-
-
-def _write_lines(path: Path, lines: Iterable[str]) -> None:
+def _copy_lines(path: Path, places: Iterable[tuple[Path, int]]) -> None:
     partial = path.with_name(path.name + ".partial")
-    with partial.open("w", encoding="utf-8", newline="\n") as file:
-        for line in lines:
-            file.write(line + "\n")
+    sources: dict[Path, Any] = {}
+    try:
+        with partial.open("wb") as target:
+            for source, offset in places:
+                file = sources.get(source) or sources.setdefault(source, source.open("rb"))
+                file.seek(offset)
+                target.write(file.readline())
+    finally:
+        for file in sources.values():
+            file.close()
     partial.replace(path)
 
 
 def write_summary(
     out: Path, record: Mapping[str, Any], *, num_pending: int, num_errors: int, wall_s: float
 ) -> dict[str, Any]:
-    """Write `summary.json` and return it: scores, end reasons, injections, costs, the record."""
-    results = list(read_results(out).values())
+    """Write `summary.json` from the merged files and return it: scores, ends, costs, the record."""
     summary = {
-        **summarize(results),
+        **summarize(_records(EvalResult, out / f"{RESULTS}.jsonl")),
         "num_pending": num_pending,
         "num_errors": num_errors,
         "wall_s": wall_s,
         "probes": summarize_probes(
-            probe
-            for trace in read_records(Trace, out / f"{TRACES}.jsonl")
-            for probe in trace.probes
-        ),
+            probe for trace in _records(Trace, out / f"{TRACES}.jsonl") for probe in trace.probes
+        )
+        if record["probe"]
+        else None,
         **record,
     }
     write_json(out / "summary.json", summary)
     return summary
 
 
+def _records(kind: type, path: Path) -> Iterator[Any]:
+    return read_records(kind, path) if path.exists() else iter(())
+
+
 def summarize(results: Iterable[EvalResult]) -> dict[str, Any]:
     """Return means of the scores (in [0, 1]), counts by end reason, and summed costs."""
-    results = list(results)
-    means = {
-        name: sum(getattr(result, name) for result in results) / len(results) if results else None
-        for name in ("em", "f1", "precision", "recall", "sub_em")
-    }
-    costs: Counter[str] = Counter()
+    scores = ("em", "f1", "precision", "recall", "sub_em")
+    sums, ends, costs = Counter[str](), Counter[str](), Counter[str]()
+    num_episodes = 0
     for result in results:
+        num_episodes += 1
+        sums.update({name: getattr(result, name) for name in scores})
+        sums.update(searches=result.num_searches, injections=result.num_injections)
+        ends[result.end_reason.value] += 1
         costs.update(result.costs)
     return {
-        "num_episodes": len(results),
-        **means,
-        "end_reasons": dict(sorted(Counter(r.end_reason.value for r in results).items())),
-        "num_searches": sum(r.num_searches for r in results),
-        "num_injections": sum(r.num_injections for r in results),
+        "num_episodes": num_episodes,
+        **{name: sums[name] / num_episodes if num_episodes else None for name in scores},
+        "end_reasons": dict(sorted(ends.items())),
+        "num_searches": sums["searches"],
+        "num_injections": sums["injections"],
         "seconds_by_stage": {k.removesuffix("_s"): v for k, v in costs.items() if k.endswith("_s")},
         "totals": {k: v for k, v in costs.items() if not k.endswith("_s")},
     }

@@ -16,7 +16,14 @@ _PACKAGES = ("torch", "transformers", "peft", "numpy", "bm25s", "llguidance", "p
 
 
 def make_record(
-    config: SystemConfig, engine: Mapping[str, str], data: str, data_sha256: str, *, is_probed: bool
+    config: SystemConfig,
+    engine: Mapping[str, str],
+    data: str,
+    data_sha256: str,
+    *,
+    is_probed: bool,
+    is_wrong_passage: bool = False,
+    concurrency: int = 1,
 ) -> dict[str, Any]:
     """Return the run's record, as `config.json` has it.
 
@@ -26,6 +33,8 @@ def make_record(
         data: Where the data came from, a name or an absolute path.
         data_sha256: Its hash.
         is_probed: Whether injections are probed.
+        is_wrong_passage: Whether another question's snippet is injected.
+        concurrency: Episodes at once in one engine, which may share a batch.
     """
     return {
         "system": config.system,
@@ -35,9 +44,19 @@ def make_record(
         "data": {"sha256": data_sha256},
         "data_source": data,
         "probe": is_probed,
+        "wrong_passage": is_wrong_passage,
+        "concurrency": concurrency,
+        "batch_invariant": _batch_invariant(config, engine, concurrency),
         "versions": package_versions(),
         "git": git_state(),
     }
+
+
+def _batch_invariant(config: SystemConfig, engine: Mapping[str, str], concurrency: int) -> str:
+    """Whether results depend on what shares a batch with an episode."""
+    if concurrency == 1 or config.max_batch == 1 or config.engine == "scripted":
+        return "yes"
+    return "to float32 rounding" if engine.get("dtype") == "float32" else "no"
 
 
 def package_versions() -> dict[str, str]:
@@ -78,15 +97,25 @@ def write_json(path: Path, value: object) -> None:
     partial.replace(path)
 
 
+def read_json(path: Path, default: Any = None) -> Any:
+    """Return the value in a JSON file; `default` where there is none, or only part of one."""
+    try:
+        return json.loads(path.read_text())
+    except (OSError, json.JSONDecodeError):
+        return default
+
+
 def check_same(record: Mapping[str, Any], path: Path) -> None:
-    """Compare a run that is to go on with the record that it began with.
+    """Compare a run that is to go on, as far as it is known, with the record that it began with.
 
     Raises:
         ConfigError: They differ in a way that changes results; names each field with both values.
     """
     before = json.loads(path.read_text())
     differing = []
-    for part in ("system", "config", "engine", "data", "probe"):
+    for part in ("system", "config", "engine", "data", "probe", "wrong_passage"):
+        if part not in record:
+            continue
         old, new = before.get(part), record[part]
         if isinstance(old, dict) and isinstance(new, dict):
             differing += [

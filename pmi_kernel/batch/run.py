@@ -1,44 +1,29 @@
-"""One run in one process: what is pending, worked off, and merged, whatever happens meanwhile."""
+"""A run: what is owed, who owns the directory, and how it ends; by one process, in this one."""
 
-import json
-import random
+import os
+import socket
 import time
-import traceback
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
+import psutil
 from filelock import FileLock, Timeout
-from pydantic import Field
 
-from pmi_kernel.batch.merge import ERRORS, RESULTS, TRACES, merge, read_results, write_summary
-from pmi_kernel.batch.record import check_same, make_record, write_json
-from pmi_kernel.config import Settings, SystemConfig
-from pmi_kernel.data import data_hash, data_path, load_examples
-from pmi_kernel.episode import Episode, System, evaluate
+from pmi_kernel.batch.merge import ERRORS, done_ids, merge, write_summary
+from pmi_kernel.batch.record import check_same, make_record, read_json, write_json
+from pmi_kernel.batch.settings import RunSettings
+from pmi_kernel.batch.worker import Worker, seed_everything
+from pmi_kernel.config import SystemConfig
+from pmi_kernel.data import load_examples
+from pmi_kernel.data.hotpot import data_hash, data_path
+from pmi_kernel.episode import System
 from pmi_kernel.errors import ConfigError, EngineError
-from pmi_kernel.probes import Prober, verified_restore
-from pmi_kernel.records import RecordWriter
 from pmi_kernel.types import EvalResult, Example
 
 _ERRORS_IN_A_ROW = 3
-
-
-class RunSettings(Settings):
-    """What is run and where it goes."""
-
-    data: str = "sample"
-    """Questions: sample (embedded), hotpotqa, hotpotqa-train, or a file in HotpotQA's layout."""
-    out: Path = Path("runs/latest")
-    """Run directory; a run that is there already is gone on with."""
-    limit: Annotated[int | None, Field(ge=0)] = None
-    """Most episodes to run now, counting pending ones only."""
-    probe: bool = False
-    """Measure around each injection: answers, gold log-probability, control, drift."""
-    verify_restore: bool = False
-    """Check after each episode that base scores are bit-equal to those before it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +33,115 @@ class RunOutcome:
     Attributes:
         summary: As in `summary.json`.
         num_run: Episodes finished by this call.
-        is_interrupted: Whether Ctrl-C ended it early.
+        is_interrupted: Whether it was stopped early.
     """
 
     summary: dict[str, Any]
     num_run: int
     is_interrupted: bool
+
+
+class Run:
+    """A run directory under one owner.
+
+    Args:
+        settings: Data, directory, limit.
+        config: The system's settings.
+
+    Attributes:
+        examples: All of the data.
+        num_done: Episodes that were done before.
+        pending: Ids to run now, sorted, at most `limit`.
+
+    Raises:
+        DataError: The data cannot be read.
+    """
+
+    def __init__(self, settings: RunSettings, config: SystemConfig) -> None:
+        self.settings, self.config, self.out = settings, config, settings.out
+        self.examples: list[Example] = load_examples(settings.data)
+        done = done_ids(self.out)
+        ids = sorted(example.task.id for example in self.examples)
+        self.num_done = sum(episode_id in done for episode_id in ids)
+        self.pending = [id_ for id_ in ids if id_ not in done][: settings.limit]
+        self._record: dict[str, Any] | None = None
+        self._start = time.perf_counter()
+
+    def begin(self, engine: Mapping[str, str]) -> None:
+        """Write the run's record, or compare with the one that is there.
+
+        Raises:
+            ConfigError: The directory holds a run with another configuration.
+        """
+        settings = self.settings
+        record = make_record(
+            self.config,
+            engine,
+            source_of(settings.data),
+            data_hash(settings.data),
+            is_probed=settings.probe,
+            is_wrong_passage=settings.wrong_passage,
+            concurrency=settings.concurrency,
+        )
+        path = self.out / "config.json"
+        if path.exists():
+            check_same(record, path)
+        else:
+            write_json(path, record)
+        self._record = record
+
+    def finish(self, num_errors: int) -> dict[str, Any]:
+        """Merge the workers' files, write the summary and return it."""
+        num_done = merge(self.out)
+        record = self._record or read_json(self.out / "config.json")
+        return write_summary(
+            self.out,
+            record,
+            num_pending=len(self.examples) - num_done,
+            num_errors=num_errors,
+            wall_s=time.perf_counter() - self._start,
+        )
+
+
+@contextmanager
+def owned(out: Path, say: Callable[[str], object] = lambda text: None) -> Iterator[None]:
+    """Own a run directory: one process at a time; an owner that died is taken over from.
+
+    Args:
+        out: The directory; made where it is not there.
+        say: Told of a take-over.
+
+    Raises:
+        ConfigError: Another process owns it.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    lock, path = FileLock(out / "run.lock"), out / "owner.json"
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        owner = read_json(path, {})
+        raise ConfigError(
+            f"{out}: another process is running this run (pid {owner.get('pid', '?')} on "
+            f"{owner.get('host', 'this machine')}); `pmi jobs cancel {out}` stops it"
+        ) from None
+    try:
+        before = read_json(path, {})
+        if before and before.get("pid") != os.getpid():
+            say(f"{out}: taking over from pid {before.get('pid')}, which ended without a word")
+        write_json(path, identity(os.getpid()))
+        yield
+        path.unlink(missing_ok=True)
+    finally:
+        lock.release()
+
+
+def identity(pid: int) -> dict[str, Any]:
+    """Return what tells a process from a later one with the same pid."""
+    return {
+        "pid": pid,
+        "started": psutil.Process(pid).create_time(),
+        "host": socket.gethostname(),
+    }
 
 
 def run(
@@ -64,12 +152,12 @@ def run(
     on_start: Callable[[int, int], object] = lambda done, pending: None,
     on_result: Callable[[EvalResult], object] = lambda result: None,
 ) -> RunOutcome:
-    """Run every pending episode and write the run directory's files.
+    """Run every pending episode in this process, one after the other.
 
     Args:
-        settings: Data, run directory, limit.
+        settings: Data, run directory, limit; workers and concurrency do not matter here.
         config: The system's settings.
-        system: A system built from `config`; built here where None.
+        system: A system built from `config`, whose engine serves; built here where None.
         on_start: Called once with the numbers of episodes done and to be run now.
         on_result: Called after each finished episode.
 
@@ -79,146 +167,42 @@ def run(
         EngineError: Three episodes in a row failed in the engine; what is done is kept.
         RestoreError: `verify_restore` found the base weights changed.
     """
-    examples = load_examples(settings.data)
-    settings.out.mkdir(parents=True, exist_ok=True)
-    try:
-        with FileLock(settings.out / "run.lock", timeout=0):
-            return _run(settings, config, examples, system, on_start, on_result)
-    except Timeout:
-        raise ConfigError(f"{settings.out}: another process is running this run") from None
-
-
-def _run(
-    settings: RunSettings,
-    config: SystemConfig,
-    examples: list[Example],
-    system: System | None,
-    on_start: Callable[[int, int], object],
-    on_result: Callable[[EvalResult], object],
-) -> RunOutcome:
-    start = time.perf_counter()
-    out = settings.out
-    done = read_results(out)
-    pending = sorted(
-        (example for example in examples if example.task.id not in done),
-        key=lambda example: example.task.id,
-    )
-    seed_everything(config.seed)
-    system = system or config.build()
-    record = make_record(
-        config,
-        system.engine.describe(),
-        _source(settings.data),
-        data_hash(settings.data),
-        is_probed=settings.probe,
-    )
-    if (out / "config.json").exists():
-        check_same(record, out / "config.json")
-    else:
-        write_json(out / "config.json", record)
-    batch = pending[: settings.limit]
-    on_start(len(done), len(batch))
-    work = _Work(settings, system, examples, name=f"{record['engine']['device']}0")
-    is_interrupted = False
-    try:
-        for example in batch:
-            result = work.episode(example)
-            if result is not None:
+    settings = settings.model_copy(update={"concurrency": 1})
+    with owned(settings.out):
+        job = Run(settings, config)
+        if config.engine != "scripted":
+            seed_everything(config.seed)
+        engine = (system or config.build()).engine
+        description = engine.describe()
+        job.begin(description)
+        on_start(job.num_done, len(job.pending))
+        worker = Worker(f"{description['device']}0", settings, config, engine, job.examples)
+        num_run = num_errors = errors_in_a_row = 0
+        is_interrupted = False
+        try:
+            for episode_id in job.pending:
+                try:
+                    result = worker.episode(episode_id)
+                except EngineError as error:
+                    worker.note(episode_id, error)
+                    num_errors, errors_in_a_row = num_errors + 1, errors_in_a_row + 1
+                    if errors_in_a_row == _ERRORS_IN_A_ROW:
+                        raise EngineError(
+                            f"{_ERRORS_IN_A_ROW} episodes in a row failed; the last: {error}; "
+                            f"see {settings.out}/{ERRORS}.{worker.name}.jsonl"
+                        ) from error
+                    continue
+                num_run, errors_in_a_row = num_run + 1, 0
                 on_result(result)
-    except KeyboardInterrupt:
-        is_interrupted = True
-    finally:
-        work.close()
-        num_done = len(merge(out))
-        summary = write_summary(
-            out,
-            record,
-            num_pending=len(examples) - num_done,
-            num_errors=work.num_errors,
-            wall_s=time.perf_counter() - start,
-        )
-        write_json(out / f"summary.{work.name}.json", {**summary, "num_run": work.num_run})
-    return RunOutcome(summary, work.num_run, is_interrupted)
+        except KeyboardInterrupt:
+            is_interrupted = True
+        finally:
+            worker.close()
+            summary = job.finish(num_errors)
+        return RunOutcome(summary, num_run, is_interrupted)
 
 
-def _source(data: str) -> str:
-    """A data set's name as it stands, or the file's absolute path, for a later resume."""
+def source_of(data: str) -> str:
+    """Return a data set's name as it stands, or the file's absolute path, for a later resume."""
     path = data_path(data)
     return data if path != Path(data) else str(path.resolve())
-
-
-class _Work:
-    """One worker's files and what it does with an episode."""
-
-    def __init__(
-        self, settings: RunSettings, system: System, examples: list[Example], *, name: str
-    ) -> None:
-        self.name = name
-        self.num_run = self.num_errors = self._errors_in_a_row = 0
-        self._settings = settings
-        self._system = system
-        ordered = sorted(examples, key=lambda example: example.task.id)
-        self._next = {
-            example.task.id: ordered[(place + 1) % len(ordered)].task
-            for place, example in enumerate(ordered)
-            if len(ordered) > 1
-        }
-        self._traces = RecordWriter(settings.out / f"{TRACES}.{name}.jsonl")
-        self._results = RecordWriter(settings.out / f"{RESULTS}.{name}.jsonl")
-
-    def episode(self, example: Example) -> EvalResult | None:
-        """Run one episode; None where the engine failed and the episode stays pending.
-
-        Raises:
-            EngineError: It is the third in a row that failed.
-        """
-        system, settings = self._system, self._settings
-        prober = (
-            Prober(system.engine, example, system=system, control=self._next.get(example.task.id))
-            if settings.probe
-            else None
-        )
-        check = verified_restore(system.engine) if settings.verify_restore else nullcontext()
-        try:
-            with check, Episode(system, example, observer=prober) as episode:
-                trace = episode.run()
-        except EngineError as error:
-            self._note(example, error)
-            if self._errors_in_a_row >= _ERRORS_IN_A_ROW:
-                raise EngineError(
-                    f"{_ERRORS_IN_A_ROW} episodes in a row failed; the last: {error}; "
-                    f"see {self._settings.out}/{ERRORS}.{self.name}.jsonl"
-                ) from error
-            return None
-        result = evaluate(example, trace)
-        self._traces.write(trace)
-        self._results.write(result)
-        self._errors_in_a_row = 0
-        self.num_run += 1
-        return result
-
-    def close(self) -> None:
-        """Close the files."""
-        self._traces.close()
-        self._results.close()
-
-    def _note(self, example: Example, error: EngineError) -> None:
-        self.num_errors += 1
-        self._errors_in_a_row += 1
-        line = {
-            "episode_id": example.task.id,
-            "error": str(error),
-            "traceback": "".join(traceback.format_exception(error)),
-        }
-        with (self._settings.out / f"{ERRORS}.{self.name}.jsonl").open("a") as file:
-            file.write(json.dumps(line, ensure_ascii=False) + "\n")
-
-
-def seed_everything(seed: int) -> None:
-    """Seed random, numpy and torch."""
-    import numpy as np
-    import torch
-
-    random.seed(seed)
-    np.random.seed(seed % 2**32)
-    torch.manual_seed(seed)

@@ -1,0 +1,89 @@
+"""Workers as processes of this machine, started afresh (spawn), spoken to through pipes."""
+
+import multiprocessing
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from multiprocessing.connection import Connection, wait
+from typing import Any, cast
+
+from pmi_kernel.batch.devices import Slot
+from pmi_kernel.batch.settings import RunSettings
+from pmi_kernel.batch.worker import serve
+from pmi_kernel.config import SystemConfig
+
+
+class ProcessHandle:
+    """One worker process; see `Handle`."""
+
+    def __init__(self, process: Any, connection: Connection) -> None:
+        self.process, self.connection = process, connection
+        self._is_open = True
+
+    def send(self, *message: object) -> None:
+        """See `Handle.send`."""
+        with suppress(OSError):
+            self.connection.send(message)
+
+    def receive(self) -> list[tuple[Any, ...]] | None:
+        """See `Handle.receive`."""
+        messages: list[tuple[Any, ...]] = []
+        try:
+            while self._is_open and self.connection.poll():
+                messages.append(self.connection.recv())
+        except (EOFError, OSError):
+            self._is_open = False
+        return messages if self._is_open or messages else None
+
+    def kill(self) -> None:
+        """See `Handle.kill`."""
+        self.process.kill()
+        self.process.join()
+        self._is_open = False
+        self.connection.close()
+
+
+class ProcessLauncher:
+    """Starts worker processes; see `Launcher`."""
+
+    def __init__(self, settings: RunSettings, config: SystemConfig) -> None:
+        self._settings, self._config = settings, config
+        self._context = multiprocessing.get_context("spawn")
+
+    def start(self, slot: Slot) -> ProcessHandle:
+        """See `Launcher.start`."""
+        ours, theirs = self._context.Pipe()
+        process = self._context.Process(
+            target=serve,
+            args=(theirs, slot.name, self._settings, self._config, slot.environment),
+            daemon=True,
+            name=slot.name,
+        )
+        with _environment(slot.environment):
+            process.start()
+        theirs.close()
+        return ProcessHandle(process, ours)
+
+    def wait(self, handles: list[Any], seconds: float) -> None:
+        """See `Launcher.wait`."""
+        connections = [h.connection for h in cast("list[ProcessHandle]", handles) if h._is_open]
+        if connections:
+            wait(connections, seconds)
+
+
+class _environment:  # noqa: N801
+    """Sets variables for a child that is started meanwhile: some are read before its first line."""
+
+    def __init__(self, variables: Mapping[str, str]) -> None:
+        self._variables = variables
+
+    def __enter__(self) -> None:
+        self._before = {name: os.environ.get(name) for name in self._variables}
+        os.environ.update(self._variables)
+
+    def __exit__(self, *_: object) -> None:
+        for name, value in self._before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value

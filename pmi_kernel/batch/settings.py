@@ -1,0 +1,31 @@
+"""What is run, where it goes, and by how many."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from pmi_kernel.config import Settings
+
+
+class RunSettings(Settings):
+    """What is run and where it goes."""
+
+    data: str = "sample"
+    """Questions: sample (embedded), hotpotqa, hotpotqa-train, or a file in HotpotQA's layout."""
+    out: Path = Path("runs/latest")
+    """Run directory; a run that is there already is gone on with."""
+    limit: Annotated[int | None, Field(ge=0)] = None
+    """Most episodes to run now, counting pending ones only."""
+    probe: bool = False
+    """Measure around each injection: answers, gold log-probability, control, drift."""
+    verify_restore: bool = False
+    """Check after each episode that base scores are bit-equal to those before it."""
+    wrong_passage: bool = False
+    """Control: inject what another question's first search gave, instead of the episode's own."""
+    workers: Annotated[int | None, Field(ge=1)] = None
+    """Worker processes; by default one for each device in CUDA_VISIBLE_DEVICES, or one on a CPU."""
+    concurrency: Annotated[int, Field(ge=1)] = 1
+    """Episodes at once in each worker, each with its own memory in the one engine."""
+    launcher: Literal["process", "ray"] = "process"
+    """How workers are started: processes of this machine, or actors of a Ray cluster."""

@@ -1,0 +1,250 @@
+"""A worker: one engine, its own files, and one or more episodes at a time."""
+
+import json
+import os
+import queue
+import random
+import signal
+import threading
+import traceback
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from multiprocessing.connection import Connection
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from pmi_kernel.batch.merge import ERRORS, RESULTS, TRACES
+from pmi_kernel.batch.settings import RunSettings
+from pmi_kernel.config import SystemConfig
+from pmi_kernel.data import load_examples
+from pmi_kernel.engines.base import Engine
+from pmi_kernel.engines.proxy import TrainsOn
+from pmi_kernel.episode import Episode, Observer, System, evaluate
+from pmi_kernel.errors import ConfigError, EngineError, PmiError, RestoreError
+from pmi_kernel.probes import Injecting, Prober, verified_restore
+from pmi_kernel.records import RecordWriter, encode
+from pmi_kernel.types import EvalResult, Example, Probe, Step, Task
+
+_FATAL = (RestoreError, OSError, ConfigError)
+"""Errors that end a run: the weights are not what they were, or nothing can be written."""
+
+_BEAT_S = 0.5
+
+
+class Worker:
+    """Runs episodes on one engine and appends what they came to to its own files.
+
+    Threads may share it: each episode has its own memory.
+
+    Args:
+        name: Goes into the names of its files, e.g. `cpu0`.
+        settings: Of the run.
+        config: Of the system.
+        engine: Serves every episode.
+        examples: All of the run's data.
+
+    Raises:
+        ConfigError: Another worker of this name is still at its files.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        settings: RunSettings,
+        config: SystemConfig,
+        engine: Engine,
+        examples: Sequence[Example],
+    ) -> None:
+        self.name, self.engine = name, engine
+        self.stages: dict[str, str] = {}
+        """What each running episode does, by id."""
+        self._settings, self._config = settings, config
+        self._system = config.build(engine)
+        self._examples = {example.task.id: example for example in examples}
+        ordered = sorted(self._examples)
+        self._next = dict(zip(ordered, (*ordered[1:], *ordered[:1]), strict=True))
+        self._files = FileLock(settings.out / f".{name}.lock")
+        try:
+            self._files.acquire(timeout=30)
+        except Timeout:
+            raise ConfigError(f"{settings.out}: another worker {name} is running") from None
+        self._traces = RecordWriter(settings.out / f"{TRACES}.{name}.jsonl")
+        self._results = RecordWriter(settings.out / f"{RESULTS}.{name}.jsonl")
+        self._lock = threading.Lock()
+
+    def episode(self, episode_id: str) -> EvalResult:
+        """Run one episode, append its trace, then its result, and return the result.
+
+        Raises:
+            EngineError: The engine failed; the episode stays pending.
+            RestoreError: `verify_restore` found the base weights changed.
+            OSError: It could not be written; the episode stays pending.
+        """
+        settings, example = self._settings, self._examples[episode_id]
+        other = self._other(episode_id)
+        system = self._system
+        if settings.wrong_passage:
+            system = self._misled(system, other)
+        prober = (
+            Prober(self.engine, example, system=self._system, control=other)
+            if settings.probe
+            else None
+        )
+        check = verified_restore(self.engine) if settings.verify_restore else nullcontext()
+        try:
+            self.stages[episode_id] = "start"
+            observer = _StageObserver(self.stages, episode_id, prober)
+            with check, Episode(system, example, observer=observer) as episode:
+                trace = episode.run()
+            result = evaluate(example, trace)
+            with self._lock:
+                self._traces.write(trace)
+                self._results.write(result)
+            return result
+        finally:
+            self.stages.pop(episode_id, None)
+
+    def note(self, episode_id: str, error: BaseException) -> None:
+        """Keep an error; the episode stays pending."""
+        line = {
+            "episode_id": episode_id,
+            "error": f"{type(error).__name__}: {error}",
+            "traceback": "".join(traceback.format_exception(error)),
+        }
+        with self._lock, (self._settings.out / f"{ERRORS}.{self.name}.jsonl").open("a") as file:
+            file.write(json.dumps(line, ensure_ascii=False) + "\n")
+
+    def close(self) -> None:
+        """Close the files."""
+        self._traces.close()
+        self._results.close()
+        self._files.release()
+
+    def _other(self, episode_id: str) -> Task | None:
+        other = self._next[episode_id]
+        return self._examples[other].task if other != episode_id else None
+
+    def _misled(self, system: System, other: Task | None) -> System:
+        if not isinstance(system, Injecting) or other is None:
+            raise ConfigError(
+                "wrong_passage needs a system that injects, and two questions or more"
+            )
+        snippet = system.first_snippet(other)
+        if not snippet:
+            raise EngineError(f"the snippet of {other.id!r} is empty")
+        return self._config.build(TrainsOn(self.engine, snippet))
+
+
+class _StageObserver:
+    """Notes what an episode does, and lets a prober look."""
+
+    def __init__(self, stages: dict[str, str], episode_id: str, prober: Observer | None) -> None:
+        self._stages, self._episode_id, self._prober = stages, episode_id, prober
+
+    def after_step(self, step: Step) -> Probe | None:
+        """See `Observer.after_step`."""
+        self._stages[self._episode_id] = f"after {step.kind}"
+        return self._prober.after_step(step) if self._prober else None
+
+
+def seed_everything(seed: int) -> None:
+    """Seed random, numpy and torch."""
+    import numpy as np
+    import torch
+
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.manual_seed(seed)
+
+
+def serve(
+    connection: Connection,
+    name: str,
+    settings: RunSettings,
+    config: SystemConfig,
+    environment: Mapping[str, str],
+) -> None:
+    """Run the episodes that a supervisor hands out; the main function of a worker process.
+
+    Messages in: `("run", id)` and `("stop",)`. Messages out: `("ready", engine)`, `("done", id,
+    line)`, `("failed", id, error)`, `("fatal", kind, error)`, `("beat", facts)`. When the
+    supervisor is gone the process ends at once: what was not committed is owed again.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.environ.update(environment)
+    out = _Out(connection)
+    try:
+        examples = load_examples(settings.data)
+        if config.engine != "scripted":
+            seed_everything(config.seed)
+        engine = config.build_engine()
+        worker = Worker(name, settings, config, engine, examples)
+    except PmiError as error:
+        out.send("fatal", type(error).__name__, str(error))
+        return
+    except Exception as error:
+        out.send("fatal", type(error).__name__, "".join(traceback.format_exception(error)))
+        return
+    waiting: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+    out.send("ready", dict(engine.describe()))
+    threads = [
+        threading.Thread(target=_work, args=(worker, waiting, out))
+        for _ in range(settings.concurrency)
+    ]
+    threading.Thread(target=_beat, args=(worker, out), daemon=True).start()
+    for thread in threads:
+        thread.start()
+    while True:
+        try:
+            message = connection.recv()
+        except (EOFError, OSError):
+            os._exit(1)
+        if message[0] == "stop":
+            break
+        waiting.put(message[1])
+    for _ in threads:
+        waiting.put(None)
+    for thread in threads:
+        thread.join()
+    worker.close()
+
+
+class _Out:
+    """The way out of a worker, shared by its threads."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._lock = threading.Lock()
+
+    def send(self, *message: object) -> None:
+        with self._lock:
+            try:
+                self._connection.send(message)
+            except OSError:
+                os._exit(1)  # the supervisor is gone
+
+
+def _work(worker: Worker, waiting: "queue.SimpleQueue[str | None]", out: _Out) -> None:
+    while (episode_id := waiting.get()) is not None:
+        try:
+            result = worker.episode(episode_id)
+        except _FATAL as error:
+            out.send("fatal", type(error).__name__, str(error))
+        except Exception as error:
+            worker.note(episode_id, error)
+            out.send("failed", episode_id, f"{type(error).__name__}: {error}")
+        else:
+            out.send("done", episode_id, encode(result))
+
+
+def _beat(worker: Worker, out: _Out) -> None:
+    import psutil
+
+    process, pause = psutil.Process(), threading.Event()
+    while not pause.wait(_BEAT_S):
+        facts: dict[str, Any] = {
+            "stages": dict(worker.stages),
+            "rss_mb": process.memory_info().rss / 1e6,
+        }
+        out.send("beat", facts)

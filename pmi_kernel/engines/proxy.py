@@ -1,0 +1,84 @@
+"""Engines that stand before another one and change what it is asked."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from pmi_kernel.engines.base import (
+    Adapter,
+    Engine,
+    Generation,
+    Prompt,
+    Sampling,
+    Score,
+    Training,
+)
+from pmi_kernel.memory.lora import LoraRecipe, LoraWeights
+
+if TYPE_CHECKING:
+    import numpy as np
+    from jaxtyping import Float32
+
+
+class EngineProxy:
+    """Passes every call on; a subclass changes some of them.
+
+    Args:
+        engine: The engine that answers.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.is_exclusive = engine.is_exclusive
+
+    def generate(
+        self, prompt: Prompt, *, adapter: Adapter | None = None, sampling: Sampling = Sampling()
+    ) -> Generation:
+        """See `Engine.generate`."""
+        return self.engine.generate(prompt, adapter=adapter, sampling=sampling)
+
+    def score(self, prompt: Prompt, continuation: str, *, adapter: Adapter | None = None) -> Score:
+        """See `Engine.score`."""
+        return self.engine.score(prompt, continuation, adapter=adapter)
+
+    def distributions(
+        self, prompt: Prompt, continuation: str, *, adapter: Adapter | None = None
+    ) -> "Float32[np.ndarray, 'tokens vocabulary']":
+        """See `Engine.distributions`."""
+        return self.engine.distributions(prompt, continuation, adapter=adapter)
+
+    def train(self, text: str, recipe: LoraRecipe, *, adapter: Adapter | None = None) -> Training:
+        """See `Engine.train`."""
+        return self.engine.train(text, recipe, adapter=adapter)
+
+    def attach(self, weights: LoraWeights, *, replaces: Adapter | None = None) -> Adapter:
+        """See `Engine.attach`."""
+        return self.engine.attach(weights, replaces=replaces)
+
+    def detach(self, adapter: Adapter) -> None:
+        """See `Engine.detach`."""
+        self.engine.detach(adapter)
+
+    def describe(self) -> Mapping[str, str]:
+        """See `Engine.describe`."""
+        return self.engine.describe()
+
+    def close(self) -> None:
+        """See `Engine.close`."""
+        self.engine.close()
+
+
+class TrainsOn(EngineProxy):
+    """Trains every memory on one given text: the wrong-passage control of a whole episode.
+
+    Args:
+        engine: The engine that answers.
+        text: What is trained on, whatever is asked for.
+    """
+
+    def __init__(self, engine: Engine, text: str) -> None:
+        super().__init__(engine)
+        self._text = text
+
+    def train(self, text: str, recipe: LoraRecipe, *, adapter: Adapter | None = None) -> Training:
+        """See `Engine.train`."""
+        return self.engine.train(self._text, recipe, adapter=adapter)
