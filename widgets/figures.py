@@ -1,8 +1,12 @@
 """Charts: plotly figures that read well on light and dark ground."""
 
+import html
+import json
+import uuid
 from collections.abc import Mapping, Sequence
 
 import plotly.graph_objects as go
+from IPython.display import display
 from plotly.subplots import make_subplots
 
 from pmi_kernel.sweep import SweepPoint
@@ -26,6 +30,22 @@ def styled(figure: go.Figure, *, height: int = 380) -> go.Figure:
     figure.update_xaxes(gridcolor="rgba(136,143,153,0.25)", zeroline=False)
     figure.update_yaxes(gridcolor="rgba(136,143,153,0.25)", zeroline=False)
     return figure
+
+
+class Chart:
+    """A place in a cell's output where figures are drawn, one after the other, from any thread."""
+
+    def __init__(self) -> None:
+        self._id = uuid.uuid4().hex
+        display({"text/html": ""}, raw=True, display_id=self._id)
+
+    def draw(self, figure: go.Figure, caption: str) -> None:
+        """Draw a figure; the caption stands where no chart can be drawn."""
+        words = {"text/html": f"<p><em>{html.escape(caption)}</em></p>"}
+        drawn = {"application/vnd.plotly.v1+json": json.loads(figure.to_json()), **words}
+        # Plotly's renderer ignores updates of a chart that it has drawn: blank it in between.
+        display(words, raw=True, display_id=self._id, update=True)
+        display(drawn, raw=True, display_id=self._id, update=True)
 
 
 def sweep_figure(points: Sequence[SweepPoint]) -> go.Figure:

@@ -5,14 +5,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from IPython.core.getipython import get_ipython
-from IPython.display import HTML, DisplayHandle, display
 
 from pmi_kernel.config import MemoryConfig
 from pmi_kernel.memory.lora import LoraRecipe
 from pmi_kernel.sweep import SweepPoint, sweep
 from pmi_kernel.types import StepKind
 from widgets.episode_view import EpisodeView
-from widgets.figures import norms_figure, sweep_figure
+from widgets.figures import Chart, norms_figure, sweep_figure
 from widgets.render import Node, seconds
 from widgets.setup import Setup
 from widgets.view import View
@@ -33,7 +32,7 @@ class InjectionLab(View):
         self._form = {"steps": "5 10 20", "rates": "1e-4 3e-4 1e-3", "ranks": "8"}
         self._snippet = ""
         self._total = 0
-        self._charts: list[DisplayHandle] = []
+        self._charts: list[Chart] = []
         self._show()
 
     def run(self, snippet: str, recipes: list[LoraRecipe]) -> None:
@@ -96,7 +95,7 @@ class InjectionLab(View):
     def _ipython_display_(self) -> None:
         super()._ipython_display_()
         if get_ipython() is not None:
-            self._charts = [display(HTML(""), display_id=True) for _ in range(2)]
+            self._charts = [Chart(), Chart()]
             self._draw()
 
     def _draw(self) -> None:
@@ -108,8 +107,10 @@ class InjectionLab(View):
             "Norm of the weight change, layer by layer, where gold is likeliest: "
             f"{recipe.steps} steps, lr {recipe.lr:g}, rank {recipe.rank}"
         )
-        self._charts[0].update(sweep_figure(self.points))
-        self._charts[1].update(norms_figure(best.norms, title))
+        figures = (sweep_figure(self.points), norms_figure(best.norms, title))
+        words = ("Gold log-probability and drift over training steps: the table's figures.", title)
+        for chart, figure, caption in zip(self._charts, figures, words, strict=True):
+            chart.draw(figure, caption)
 
     def _show(self) -> None:
         rows = [

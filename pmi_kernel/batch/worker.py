@@ -171,7 +171,8 @@ def serve(
     line)`, `("failed", id, error)`, `("fatal", kind, error)`, `("beat", facts)`. When the
     supervisor is gone the process ends at once: what was not committed is owed again.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if threading.current_thread() is threading.main_thread():  # it is not in a Ray actor
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ.update(environment)
     out = _Out(connection)
     try:

@@ -281,3 +281,19 @@ def test_the_page_reads_well_to_a_screen_reader(scripted: Notebook, pictures: Pa
     settled = re.sub(r"[\d.]+ (ms|s)\b", "TIME", snapshot) + "\n"
     (pictures / "episode.aria.txt").write_text(settled)
     assert settled == Path(__file__).with_name("episode.aria.txt").read_text()
+
+
+def test_a_sweep_draws_its_charts_and_can_be_cancelled(
+    scripted: Notebook, page: Page, watch: Watch
+) -> None:
+    bench = page.locator(".pmi", has=page.get_by_role("button", name="Run the sweep"))
+    bench.get_by_role("button", name="Run the sweep").click()
+    expect(bench.locator("> .pmi-status")).to_contain_text("there is no snippet")
+    bench.get_by_label("Snippet to inject").fill("Some words to learn.")
+    bench.get_by_role("button", name="Run the sweep").click()
+    expect(bench.locator("> .pmi-status")).to_have_text("9 of 9 recipes measured.")
+    expect(bench.locator("tbody tr")).to_have_count(9)
+    expect(page.locator(".plot-container")).to_have_count(2)
+    expect(page.locator(".jp-OutputArea .legend").first).to_contain_text("lr 0.001, rank 8")
+    bench.get_by_role("button", name="Cancel").click()
+    expect_clean(watch)
