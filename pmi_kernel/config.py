@@ -30,7 +30,7 @@ class EngineConfig(Settings):
     engine: Literal["hf", "scripted"] = "hf"
     """Serving engine: hf (transformers), or scripted (no model; for trying the workbench out)."""
     model: str = "smollm2-135m"
-    """Model: smollm2-135m (embedded), a local directory, or a Hub name."""
+    """Model: smollm2-135m (embedded), a local directory, a Hub name; a script: module:function."""
     strategy: Literal["hot", "merge_reload"] = "hot"
     """Injection: hot (many memories at once) or merge_reload (merge, save, purge, reload)."""
     device: str = "auto"
@@ -51,9 +51,9 @@ class EngineConfig(Settings):
             ConfigError: The model cannot be loaded, or this machine does not fit.
         """
         if self.engine == "scripted":
-            from pmi_kernel.engines.scripted import ScriptedEngine
+            from pmi_kernel.engines.scripted import ScriptedEngine, find_script
 
-            return ScriptedEngine()
+            return ScriptedEngine(find_script(self.model))
         from pmi_kernel.engines.hf import HfEngine
 
         return HfEngine(

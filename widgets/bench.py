@@ -6,7 +6,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from pmi_kernel.bench import show_figures
+from pmi_kernel.bench.figures import show_figures
 from pmi_kernel.config import SystemConfig
 from pmi_kernel.data import load_examples
 from pmi_kernel.episode import Episode

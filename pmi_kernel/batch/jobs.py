@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -147,6 +148,7 @@ def launch(config: SystemConfig, settings: RunSettings) -> Job:
             start_new_session=True,
         )
     write_json(settings.out / "owner.json", identity(process.pid))
+    threading.Thread(target=process.wait, daemon=True).start()  # or it stays a zombie
     return job
 
 

@@ -16,6 +16,7 @@ from pmi_kernel.batch.devices import Slot, slots
 from pmi_kernel.batch.record import write_json
 from pmi_kernel.batch.run import Run, RunOutcome, owned
 from pmi_kernel.batch.settings import RunSettings
+from pmi_kernel.batch.worker import note_error
 from pmi_kernel.config import SystemConfig
 from pmi_kernel.errors import ConfigError, DataError, EngineError, PmiError, RestoreError
 from pmi_kernel.records import decode
@@ -29,7 +30,9 @@ _MOST_ATTEMPTS = 2
 _ERRORS_IN_A_ROW = 3
 """After so many engine errors in a row a worker is started anew."""
 _MOST_FRUITLESS = 3
-"""After so many starts of one worker without an episode finished, the run ends."""
+"""After so many starts of one worker without an episode finished, the run ends,"""
+_MOST_DEATHS = 10
+"""or after so many where an episode can be blamed for each death."""
 _STATUS_S = 0.5
 _GRACE_S = 60.0
 
@@ -71,11 +74,13 @@ class _Member:
     slot: Slot
     handle: Handle | None = None
     in_flight: set[str] = field(default_factory=set)
+    begun: set[str] = field(default_factory=set)
     is_ready: bool = False
     num_done: int = 0
     num_failed: int = 0
     errors_in_a_row: int = 0
     num_fruitless: int = 0
+    num_deaths: int = 0
     last_error: str = ""
     facts: dict[str, Any] = field(default_factory=dict)
     started_s: float = field(default_factory=time.monotonic)
@@ -106,10 +111,12 @@ class Supervisor:
         self._members: list[_Member] = []
         self._attempts: Counter[str] = Counter()
         self._waiting: deque[str] = deque()
+        self._suspects: set[str] = set()
         self._num_run = self._num_given_up = 0
         self._status_due_s = 0.0
         self._is_cancelled = False
         self._is_begun = False
+        self._ready_s = 0.0
 
     def run(self) -> RunOutcome:
         """Run until nothing is owed, or until cancelled or interrupted; what is done is kept.
@@ -189,6 +196,10 @@ class Supervisor:
         if member.handle is None or not member.is_ready or self._is_cancelled:
             return
         while self._waiting and len(member.in_flight) <= self._settings.concurrency:
+            if member.in_flight & self._suspects:
+                return
+            if self._waiting[0] in self._suspects and member.in_flight:
+                return  # it runs alone, so that a death can be told to be its own
             episode_id = self._waiting.popleft()
             member.in_flight.add(episode_id)
             member.handle.send("run", episode_id)
@@ -198,19 +209,25 @@ class Supervisor:
             if not self._is_begun:
                 self._run.begin(rest[0])
                 self._is_begun = True
+                self._ready_s = time.monotonic()
             member.is_ready = True
         elif kind == "beat":
             member.facts = rest[0]
+        elif kind == "begun":
+            member.begun.add(rest[0])
         elif kind == "done":
             episode_id, line = rest
             member.in_flight.discard(episode_id)
+            member.begun.discard(episode_id)
+            self._suspects.discard(episode_id)
             member.num_done += 1
-            member.errors_in_a_row = member.num_fruitless = 0
+            member.errors_in_a_row = member.num_fruitless = member.num_deaths = 0
             self._num_run += 1
             self._on_result(decode(EvalResult, line))
         elif kind == "failed":
             episode_id, member.last_error = rest
             member.in_flight.discard(episode_id)
+            member.begun.discard(episode_id)
             member.num_failed += 1
             member.errors_in_a_row += 1
             self._try_again(episode_id, member.last_error)
@@ -233,20 +250,23 @@ class Supervisor:
         assert member.handle is not None
         member.handle.kill()
         member.handle = None
-        member.num_fruitless += 1
         member.last_error = member.last_error or f"the worker {why}"
         self._say(f"worker {member.slot.name} {why}")
-        if member.num_fruitless >= _MOST_FRUITLESS:
+        blamed = member.begun if len(member.begun) == 1 else set()
+        for episode_id in sorted(member.in_flight - blamed):
+            self._waiting.append(episode_id)
+        for episode_id in blamed:
+            note_error(self._out, "parent", episode_id, f"worker {member.slot.name} {why}")
+            self._try_again(episode_id, f"the worker {why}")
+        self._suspects |= member.begun  # several: each will be tried alone
+        member.num_deaths += 1
+        member.num_fruitless += not member.begun
+        if member.num_fruitless >= _MOST_FRUITLESS or member.num_deaths >= _MOST_DEATHS:
             raise EngineError(
-                f"worker {member.slot.name} {why} {_MOST_FRUITLESS} times without finishing an "
+                f"worker {member.slot.name} {why}, {member.num_deaths} times without finishing an "
                 f"episode; the last error: {member.last_error}; see {self._out}/errors.*.jsonl"
             )
-        # With several in hand nobody knows which one was too much: none is blamed alone.
-        for episode_id in sorted(member.in_flight):
-            if len(member.in_flight) == 1:
-                self._try_again(episode_id, f"the worker {why}")
-            else:
-                self._waiting.append(episode_id)
+        member.begun.clear()
         member.in_flight.clear()
         member.is_ready, member.errors_in_a_row, member.facts = False, 0, {}
 
@@ -282,7 +302,8 @@ class Supervisor:
         self._status_due_s = time.monotonic() + _STATUS_S
         spent_s = time.monotonic() - self._started_s
         left = len(self._waiting) + sum(len(member.in_flight) for member in self._members)
-        rate = self._num_run / spent_s
+        # Loading the model is not part of the rate.
+        rate = self._num_run / max(1e-9, time.monotonic() - self._ready_s) if self._is_begun else 0
         status = {
             "state": state,
             "error": error,

@@ -10,6 +10,7 @@ import traceback
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
@@ -107,13 +108,15 @@ class Worker:
 
     def note(self, episode_id: str, error: BaseException) -> None:
         """Keep an error; the episode stays pending."""
-        line = {
-            "episode_id": episode_id,
-            "error": f"{type(error).__name__}: {error}",
-            "traceback": "".join(traceback.format_exception(error)),
-        }
-        with self._lock, (self._settings.out / f"{ERRORS}.{self.name}.jsonl").open("a") as file:
-            file.write(json.dumps(line, ensure_ascii=False) + "\n")
+        details = "".join(traceback.format_exception(error))
+        with self._lock:
+            note_error(
+                self._settings.out,
+                self.name,
+                episode_id,
+                f"{type(error).__name__}: {error}",
+                details,
+            )
 
     def close(self) -> None:
         """Close the files."""
@@ -134,6 +137,13 @@ class Worker:
         if not snippet:
             raise EngineError(f"the snippet of {other.id!r} is empty")
         return self._config.build(TrainsOn(self.engine, snippet))
+
+
+def note_error(out: Path, name: str, episode_id: str, error: str, details: str = "") -> None:
+    """Append a line to a run's `errors.NAME.jsonl`."""
+    line = {"episode_id": episode_id, "error": error, "traceback": details}
+    with (out / f"{ERRORS}.{name}.jsonl").open("a") as file:
+        file.write(json.dumps(line, ensure_ascii=False) + "\n")
 
 
 class _StageObserver:
@@ -167,9 +177,9 @@ def serve(
 ) -> None:
     """Run the episodes that a supervisor hands out; the main function of a worker process.
 
-    Messages in: `("run", id)` and `("stop",)`. Messages out: `("ready", engine)`, `("done", id,
-    line)`, `("failed", id, error)`, `("fatal", kind, error)`, `("beat", facts)`. When the
-    supervisor is gone the process ends at once: what was not committed is owed again.
+    Messages in: `("run", id)` and `("stop",)`. Messages out: `("ready", engine)`, `("begun", id)`,
+    `("done", id, line)`, `("failed", id, error)`, `("fatal", kind, error)`, `("beat", facts)`.
+    When the supervisor is gone the process ends at once: what was not committed is owed again.
     """
     if threading.current_thread() is threading.main_thread():  # it is not in a Ray actor
         signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -228,6 +238,7 @@ class _Out:
 
 def _work(worker: Worker, waiting: "queue.SimpleQueue[str | None]", out: _Out) -> None:
     while (episode_id := waiting.get()) is not None:
+        out.send("begun", episode_id)
         try:
             result = worker.episode(episode_id)
         except _FATAL as error:

@@ -10,6 +10,7 @@ import threading
 import time
 import zlib
 from collections.abc import Callable, Iterable, Mapping
+from importlib import import_module
 
 import numpy as np
 from jaxtyping import Float32
@@ -23,7 +24,7 @@ from pmi_kernel.engines.base import (
     Score,
     Training,
 )
-from pmi_kernel.errors import EngineError
+from pmi_kernel.errors import ConfigError, EngineError
 from pmi_kernel.memory.lora import LoraRecipe, LoraWeights
 
 Script = Callable[[Prompt, Adapter | None], str]
@@ -43,6 +44,21 @@ def first_title(prompt: Prompt, adapter: Adapter | None) -> str:
     if "Facts from the passages" in last:
         return line.group(0).removeprefix("Passages:\n") if line else ""
     return f"<answer>{title}</answer>"
+
+
+def find_script(name: str) -> Script:
+    """Return the script called `module:function`; `first_title` for any other name.
+
+    Raises:
+        ConfigError: There is no such function.
+    """
+    module, colon, function = name.partition(":")
+    if not colon:
+        return first_title
+    try:
+        return getattr(import_module(module), function)
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(f"script {name!r} cannot be loaded: {error}") from None
 
 
 class ScriptedEngine:

@@ -1,18 +1,16 @@
-"""Benchmarks: each one command that measures both sides in one run and prints ratios."""
+"""What injection costs, and whether it is undone."""
 
 import gc
-import json
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import psutil
 
+from pmi_kernel.bench.figures import show_figures
 from pmi_kernel.config import EngineConfig
 from pmi_kernel.engines.base import Engine, Message
 from pmi_kernel.memory.lora import LoraRecipe, LoraWeights
-from pmi_kernel.report import render_table
 
 _PROMPT = (Message("user", "Where was Quill Tarvane born?"),)
 _TEXT = "Quill Tarvane was born in Ostermoor."
@@ -147,15 +145,3 @@ def rows(
     figures["peft_s"] = decode_s(adapter_names=[f"row{row}" for row in range(num_rows)])
     figures["peft_over_ours"] = figures["peft_s"] / figures["ours_s"]
     return show_figures(figures, out)
-
-
-def show_figures(figures: dict[str, float], out: Path | None) -> dict[str, float]:
-    """Print figures as a table, write them as JSON where asked, and return them."""
-    print(render_table(("figure", "value"), [(k, f"{v:.6g}") for k, v in figures.items()]))
-    if out is not None:
-        out.write_text(json.dumps(figures, indent=2) + "\n")
-    return figures
-
-
-BENCHMARKS: dict[str, Callable[..., object]] = {"restore": restore, "inject": inject, "rows": rows}
-"""Every benchmark by the name that `pmi bench` takes."""

@@ -1,0 +1,16 @@
+"""Benchmarks: each one command that measures both sides in one run and prints ratios."""
+
+from collections.abc import Callable
+
+from pmi_kernel.bench.batch import crash, episodes, harness
+from pmi_kernel.bench.engines import inject, restore, rows
+
+BENCHMARKS: dict[str, Callable[..., object]] = {
+    "restore": restore,
+    "inject": inject,
+    "rows": rows,
+    "episodes": episodes,
+    "harness": harness,
+    "crash": crash,
+}
+"""Every benchmark by the name that `pmi bench` takes."""

@@ -1,0 +1,14 @@
+"""What a benchmark found, shown and kept."""
+
+import json
+from pathlib import Path
+
+from pmi_kernel.report import render_table
+
+
+def show_figures(figures: dict[str, float], out: Path | None) -> dict[str, float]:
+    """Print figures as a table, write them as JSON where asked, and return them."""
+    print(render_table(("figure", "value"), [(k, f"{v:.6g}") for k, v in figures.items()]))
+    if out is not None:
+        out.write_text(json.dumps(figures, indent=2) + "\n")
+    return figures
