@@ -22,6 +22,9 @@ _USAGE = """usage: pmi VERB [options]
 
   run      evaluate a system on a data set, or go on with a run: pmi run --out runs/x --train_mem
   resume   go on with a run under its own settings: pmi resume runs/x
+  grid     closed book, in context, injected, both, wrong passage: one table
+  compare  runs side by side: pmi compare runs/a runs/b --html out.html
+  runs     what was run, with EM and F1
   jobs     runs in the background: pmi jobs list | watch runs/x | cancel runs/x
   demo     the main job on the embedded model and sample, small
   data     fetch, check or invent data: pmi data fetch hotpotqa | check FILE | synth --n 60 --out F
@@ -47,6 +50,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         "data": _data,
         "bench": _bench,
         "jobs": _jobs,
+        "runs": _runs,
+        "grid": _grid,
     }
     for verb in entry_points(group="pmi.verbs"):  # those that need the widgets
         verbs[verb.name] = partial(_elsewhere, verb)
@@ -143,14 +148,25 @@ def _resume(words: list[str]) -> int:
 
 
 def _finish_run(settings: Any, config: SystemConfig) -> int:
+    from pmi_kernel.report import render_summary
+
+    outcome = _run_shown(settings, config)
+    print(render_summary(outcome.summary, settings.out))
+    if outcome.is_interrupted:
+        print(f"interrupted; `pmi resume {settings.out}` goes on", file=sys.stderr)
+        return _INTERRUPTED
+    return 1 if outcome.summary["num_errors"] else 0
+
+
+def _run_shown(settings: Any, config: SystemConfig) -> Any:
+    """Run on workers, with a progress bar."""
     from tqdm.auto import tqdm
 
     from pmi_kernel.batch import supervise
     from pmi_kernel.batch.jobs import save_request
-    from pmi_kernel.report import render_summary
     from pmi_kernel.types import EvalResult
 
-    bar = tqdm(total=0, unit="episode", desc=config.system)
+    bar = tqdm(total=0, unit="episode", desc=settings.out.name)
     scores: list[tuple[float, float]] = []
 
     def on_start(num_done: int, num_pending: int) -> None:
@@ -166,12 +182,48 @@ def _finish_run(settings: Any, config: SystemConfig) -> int:
 
     with bar:
         save_request(config, settings)
-        outcome = supervise(settings, config, on_start=on_start, on_result=on_result, say=bar.write)
-    print(render_summary(outcome.summary, settings.out))
-    if outcome.is_interrupted:
-        print(f"interrupted; `pmi resume {settings.out}` goes on", file=sys.stderr)
-        return _INTERRUPTED
-    return 1 if outcome.summary["num_errors"] else 0
+        return supervise(settings, config, on_start=on_start, on_result=on_result, say=bar.write)
+
+
+# -- runs, grid -------------------------------------------------------------------------------
+
+
+def _runs(words: list[str]) -> int:
+    from pmi_kernel.batch.jobs import find_jobs
+    from pmi_kernel.batch.record import read_json
+    from pmi_kernel.report import render_runs
+
+    def arguments(root: Annotated[Path, tyro.conf.Positional] = Path("runs")) -> Path:
+        """List the runs under a folder: system, model, EM, F1, data, commit.
+
+        Args:
+            root: The folder.
+        """
+        return root
+
+    found = find_jobs(_parse(arguments, words, "runs"))
+    summaries = {str(job.out): read_json(job.out / "summary.json", {}) for job in found}
+    print(render_runs({name: summary for name, summary in summaries.items() if summary}))
+    return 0
+
+
+def _grid(words: list[str]) -> int:
+    from pmi_kernel.batch import RunSettings
+    from pmi_kernel.grid import GridSettings, grid
+    from pmi_kernel.report import render_grid
+    from pmi_kernel.systems.pmi.config import PmiConfig
+
+    def arguments(settings: GridSettings, config: PmiConfig) -> tuple[GridSettings, PmiConfig]:
+        """Run closed book, in context, injected, injected with context, and the wrong passage."""
+        return settings, config
+
+    def run_arm(target: RunSettings, system: SystemConfig) -> None:
+        if _run_shown(target, system).is_interrupted:
+            raise KeyboardInterrupt
+
+    settings, config = _parse(arguments, words, "grid")
+    print(render_grid(grid(settings, config, run_arm=run_arm)))
+    return 0
 
 
 # -- jobs -------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from tqdm.auto import tqdm
 
 from pmi_kernel.batch import RunSettings, read_results, run
 from pmi_kernel.config import Settings, SystemConfig
+from pmi_kernel.data import load_examples, write_examples
 from pmi_kernel.engines.base import Engine
 from pmi_kernel.engines.models import EMBEDDED
 from pmi_kernel.records import read_records
@@ -32,8 +33,8 @@ class DemoSettings(Settings):
     """Questions, as in pmi run."""
     model: str = EMBEDDED
     """Model, as in pmi run."""
-    limit: Annotated[int, Field(ge=1)] = 3
-    """Questions."""
+    limit: Annotated[int, Field(ge=1)] = 4
+    """Questions, spread evenly over the data."""
     out: Path = Path("runs/demo")
     """Where the runs go; what is done there already is shown again, not run again."""
 
@@ -46,30 +47,35 @@ def demo(settings: DemoSettings) -> int:
         "without_injection": PmiConfig(model=model, **RECOMMENDED),
         "with_injection": PmiConfig(model=model, train_mem=True, **RECOMMENDED),
     }
+    questions = settings.out / "questions.json"
+    examples = load_examples(settings.data)
+    settings.out.mkdir(parents=True, exist_ok=True)
+    write_examples(
+        examples[:: max(1, len(examples) // settings.limit)][: settings.limit], questions
+    )
     engine = configs["closed_book"].build_engine()
     summaries = {}
     for label, config in configs.items():
         target = RunSettings(
-            data=settings.data, out=settings.out / label, probe=label == "with_injection"
+            data=str(questions), out=settings.out / label, probe=label == "with_injection"
         )
-        summaries[label] = _run_first(target, config, engine, settings.limit)
-    print(_changes(settings.out / "with_injection", settings.limit))
+        summaries[label] = _run(target, config, engine)
+    print(_changes(settings.out / "with_injection"))
     print()
     print(_scores(summaries))
-    print(f"\nEvery step is in {settings.out}/*/episode_trace.jsonl, one episode a line.")
+    print("\nSo few questions say little: the README has the figures on the whole sample.")
+    print(f"Every step is in {settings.out}/*/episode_trace.jsonl, one episode a line.")
     return 0
 
 
-def _run_first(
-    target: RunSettings, config: SystemConfig, engine: Engine, limit: int
-) -> dict[str, Any]:
-    """Run what is missing of the first `limit` episodes and return the run's summary."""
-    left = max(0, limit - len(read_results(target.out)))
-    with tqdm(total=left, desc=target.out.name, unit="episode") as bar:
+def _run(target: RunSettings, config: SystemConfig, engine: Engine) -> dict[str, Any]:
+    """Run what is still owed and return the run's summary."""
+    with tqdm(desc=target.out.name, unit="episode") as bar:
         outcome = run(
-            target.model_copy(update={"limit": left}),
+            target,
             config,
             system=config.build(engine),
+            on_start=lambda done, pending: bar.reset(total=pending),
             on_result=lambda _: bar.update(),
         )
     if outcome.is_interrupted:
@@ -77,7 +83,7 @@ def _run_first(
     return outcome.summary
 
 
-def _changes(out: Path, limit: int) -> str:
+def _changes(out: Path) -> str:
     """What each injection did to the model's answer, asked without any evidence in the prompt."""
     golds = read_results(out)
     rows = []

@@ -2,7 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pmi_kernel.compare import Comparison
+    from pmi_kernel.grid import Grid
 
 
 def render_table(
@@ -73,3 +77,74 @@ def render_jobs(statuses: Mapping[str, Mapping[str, Any]]) -> str:
             )
         )
     return render_table(("run", "state", "done", "failed", "episodes/min", "seconds left"), rows)
+
+
+def render_runs(summaries: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return a table of runs; `summaries` as in `summary.json`."""
+    rows = [
+        (
+            name,
+            summary["system"],
+            Path(summary["engine"]["model"]).name,
+            str(summary["num_episodes"]),
+            str(summary["num_pending"]),
+            percent(summary["em"]),
+            percent(summary["f1"]),
+            summary["data"]["sha256"][:8],
+            str(summary["git"]["commit"])[:8] + ("+" if summary["git"]["is_dirty"] else ""),
+        )
+        for name, summary in summaries.items()
+    ]
+    header = ("run", "system", "model", "done", "owed", "EM", "F1", "data", "commit")
+    return render_table(header, rows)
+
+
+def render_comparison(comparison: "Comparison") -> str:
+    """Return runs side by side, and each against the first."""
+    rows = [
+        (
+            run.name,
+            str(run.num_episodes),
+            str(run.em),
+            str(run.f1),
+            str(run.sub_em),
+            f"{run.seconds_s:.1f}",
+            f"{run.tokens:.0f}",
+            f"{run.attached_mb:.1f}",
+        )
+        for run in comparison.runs
+    ]
+    header = ("run", "n", "EM", "F1", "sub-span EM", "s", "tokens", "MB")
+    text = render_table(header, rows)
+    text += "\n\nPercent with 95 % bootstrap intervals; s, tokens and MB are means per episode."
+    if comparison.num_left_out:
+        text += f" {comparison.num_left_out} episodes that not all runs have are left out."
+    if comparison.differences:
+        pairs = [
+            (
+                f"{d.name} - {d.against}",
+                str(d.em),
+                str(d.f1),
+                f"{d.mcnemar_p:.3f}",
+                str(len(d.wins)),
+                str(len(d.losses)),
+            )
+            for d in comparison.differences
+        ]
+        columns = ("difference (paired)", "EM", "F1", "McNemar p", "wins", "losses")
+        text += "\n\n" + render_table(columns, pairs)
+    return text
+
+
+def render_grid(grid: "Grid") -> str:
+    """Return the grid's comparison, and what the injection recovers of the gap."""
+    lines = [
+        f"{name}: " + ("-" if share is None else f"{100 * share:.0f} %")
+        for name, share in grid.recovered.items()
+    ]
+    return (
+        render_comparison(grid.comparison)
+        + "\n\nShare of the F1 gap between closed book and in context that is recovered "
+        + "(- where there is no gap):\n  "
+        + "\n  ".join(lines)
+    )

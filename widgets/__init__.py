@@ -7,17 +7,31 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from widgets.charts import RunCharts
+    from widgets.compare_view import CompareView
     from widgets.episode_view import EpisodeView
     from widgets.lab import InjectionLab
+    from widgets.monitor import JobMonitor
     from widgets.replay import Replay
     from widgets.setup import Setup
 
-__all__ = ["EpisodeView", "InjectionLab", "Replay", "Setup"]
+__all__ = [
+    "CompareView",
+    "EpisodeView",
+    "InjectionLab",
+    "JobMonitor",
+    "Replay",
+    "RunCharts",
+    "Setup",
+]
 
 _HOMES = {
+    "CompareView": "widgets.compare_view",
     "EpisodeView": "widgets.episode_view",
     "InjectionLab": "widgets.lab",
+    "JobMonitor": "widgets.monitor",
     "Replay": "widgets.replay",
+    "RunCharts": "widgets.charts",
     "Setup": "widgets.setup",
 }
 

@@ -48,21 +48,65 @@ def show(words: Sequence[str]) -> int:
     )
     recording = Recording(run)
     if episode_id is None:
-        for known in recording.traces:
+        for known in recording.ids:
             result = recording.results.get(known)
             print(f"{known}  {result.prediction}" if result else known)
         return 0
     if html is None:
         from widgets.text import render_trace
 
-        print(render_trace(recording.traces[episode_id], recording.results.get(episode_id)))
+        print(render_trace(recording.trace(episode_id), recording.results.get(episode_id)))
         return 0
     nodes = recording.nodes(episode_id)
     try:
-        html.write_text(page(recording.traces[episode_id].task.question, nodes), encoding="utf-8")
+        html.write_text(page(recording.trace(episode_id).task.question, nodes), encoding="utf-8")
     except OSError as error:
         raise DataError(f"{html} cannot be written: {error.strerror}") from None
     print(f"{html}: one page, {html.stat().st_size / 1000:.0f} kB")
+    return 0
+
+
+def compare(words: Sequence[str]) -> int:
+    """Compare runs on the episodes that they share."""
+
+    def arguments(
+        runs: Annotated[tuple[Path, ...], tyro.conf.Positional],
+        force: bool = False,
+        csv: Path | None = None,
+        latex: Path | None = None,
+        html: Path | None = None,
+    ) -> tuple[tuple[Path, ...], bool, dict[str, Path | None]]:
+        """Compare runs on the episodes that they share; each is held against the first.
+
+        Args:
+            runs: Run directories.
+            force: Compare runs over different data files too, by episode id.
+            csv: Write the table here, as CSV.
+            latex: Write the table here, as LaTeX.
+            html: Write a page that needs no network here.
+        """
+        return runs, force, {"csv": csv, "latex": latex, "html": html}
+
+    from pmi_kernel.compare import compare as compare_runs
+    from pmi_kernel.report import render_comparison
+    from widgets.compare_view import comparison_nodes
+
+    runs, is_forced, targets = tyro.cli(
+        arguments, args=list(words), prog="pmi compare", use_underscores=True
+    )
+    if not runs:
+        raise ConfigError("name one run or more")
+    comparison = compare_runs(runs, is_forced=is_forced)
+    print(render_comparison(comparison))
+    texts = {
+        "csv": lambda: comparison.frame().to_csv(index=False),
+        "latex": lambda: comparison.frame().to_latex(index=False, float_format="%.2f", escape=True),
+        "html": lambda: page("Runs compared", comparison_nodes(comparison)),
+    }
+    for kind, path in targets.items():
+        if path is not None:
+            path.write_text(texts[kind](), encoding="utf-8")
+            print(f"written to {path}")
     return 0
 
 

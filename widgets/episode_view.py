@@ -237,7 +237,7 @@ class EpisodeView(View):
                 ),
                 head_node(
                     example.task,
-                    example.gold,
+                    example.gold.answers,
                     notes=(
                         config.system,
                         config.model if config.engine != "scripted" else "scripted engine",

@@ -4,13 +4,19 @@ import html
 import json
 import uuid
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import plotly.graph_objects as go
 from IPython.display import display
 from plotly.subplots import make_subplots
 
+from pmi_kernel.compare import bootstrap
 from pmi_kernel.sweep import SweepPoint
+from pmi_kernel.types import Probe
 from widgets.reading import matrix
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 INK = "#888f99"
 COLOURS = ("#3b82c4", "#d9722a", "#2f9e62", "#a366c9", "#c2477f", "#8a8a2a", "#3aa6a6")
@@ -94,3 +100,87 @@ def norms_figure(norms: Mapping[str, float], title: str) -> go.Figure:
     figure.update_layout(title=title)
     figure.update_xaxes(title_text="layer")
     return styled(figure, height=320)
+
+
+def score_figure(frame: "pd.DataFrame") -> go.Figure:
+    """Return EM and F1 with 95 % bootstrap intervals: over all, by type, level and steps."""
+    groups = [("all", frame)]
+    for column in ("type", "level", "num_steps"):
+        label = "steps" if column == "num_steps" else column
+        groups += [(f"{label}: {name}", part) for name, part in frame.groupby(column)]
+    figure = go.Figure()
+    for score in ("em", "f1"):
+        intervals = [bootstrap(part[score].tolist()) for _, part in groups]
+        figure.add_bar(
+            name=score.upper(),
+            x=[f"{name} (n={len(part)})" for name, part in groups],
+            y=[100 * interval.mean for interval in intervals],
+            error_y={
+                "type": "data",
+                "symmetric": False,
+                "array": [100 * (i.high - i.mean) for i in intervals],
+                "arrayminus": [100 * (i.mean - i.low) for i in intervals],
+            },
+        )
+    figure.update_layout(title="Score, percent, with 95 % bootstrap intervals", barmode="group")
+    return styled(figure)
+
+
+def ends_figure(frame: "pd.DataFrame") -> go.Figure:
+    """Return end reasons, and mean seconds per episode by stage."""
+    figure = make_subplots(cols=2, subplot_titles=("end reasons", "mean seconds by stage"))
+    ends = frame["end_reason"].value_counts()
+    figure.add_bar(x=[end.replace("_", " ") for end in ends.index], y=ends.tolist(), row=1, col=1)
+    stages = frame[[name for name in frame.columns if name.endswith("_s")]].fillna(0).mean()
+    names = [name.removesuffix("_s") for name in stages.index]
+    figure.add_bar(x=names, y=stages.tolist(), row=1, col=2)
+    figure.update_layout(showlegend=False)
+    return styled(figure, height=320)
+
+
+def episodes_figure(frame: "pd.DataFrame", view_id: str) -> go.Figure:
+    """Return a point for each episode, F1 over seconds; a click opens it in the view."""
+    figure = go.Figure()
+    cost = frame[[name for name in frame.columns if name.endswith("_s")]].fillna(0).sum(axis=1)
+    for end, part in frame.groupby("end_reason"):
+        figure.add_scatter(
+            name=end.replace("_", " "),
+            mode="markers",
+            x=cost[part.index].tolist(),
+            y=part["f1"].tolist(),
+            customdata=part.index.tolist(),
+            text=[html.escape(str(answer)) for answer in part["prediction"]],
+            hovertemplate="%{customdata}<br>%{text}<br>F1 %{y:.2f}, %{x:.1f} s<extra></extra>",
+            marker={"size": 10, "opacity": 0.75},
+        )
+    figure.update_layout(title="Every episode: click a point to open it", meta={"view": view_id})
+    figure.update_xaxes(title_text="seconds")
+    figure.update_yaxes(title_text="F1")
+    return styled(figure)
+
+
+def rise_figure(probes: Sequence[tuple[str, Probe]], view_id: str) -> go.Figure:
+    """Return the gold answer's log-probability before and after each injection."""
+    figure = go.Figure()
+    before = [probe.before.gold_no_evidence.total_nats for _, probe in probes]
+    after = [probe.after.gold_no_evidence.total_nats for _, probe in probes]
+    low, high = min([*before, *after], default=-1.0), max([*before, *after], default=0.0)
+    figure.add_scatter(
+        x=[low, high], y=[low, high], mode="lines", line={"dash": "dot"}, name="no change"
+    )
+    figure.add_scatter(
+        x=before,
+        y=after,
+        mode="markers",
+        name="injection",
+        customdata=[episode_id for episode_id, _ in probes],
+        hovertemplate="%{customdata}<br>%{x:.2f} → %{y:.2f} nats<extra></extra>",
+        marker={"size": 9},
+    )
+    figure.update_layout(
+        title="Gold log-probability, asked without evidence (nats): above the line it rose",
+        meta={"view": view_id},
+    )
+    figure.update_xaxes(title_text="before the injection")
+    figure.update_yaxes(title_text="after")
+    return styled(figure)

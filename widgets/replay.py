@@ -1,10 +1,11 @@
 """Recorded episodes: any line of a run's traces, opened without a model."""
 
-import json
-from collections.abc import Mapping, Sequence
+import uuid
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pmi_kernel.batch.record import read_json
 from pmi_kernel.errors import DataError
 from pmi_kernel.records import read_records
 from pmi_kernel.traces import TraceFile
@@ -17,7 +18,7 @@ _MOST_SHOWN = 60
 
 
 class Recording:
-    """A run directory, or a file of traces alone, read as it stands.
+    """A run directory, or a file of traces alone, read as it stands; it may still be growing.
 
     Args:
         path: A run directory or an `episode_trace*.jsonl`.
@@ -27,16 +28,61 @@ class Recording:
     """
 
     def __init__(self, path: str | Path) -> None:
-        path = Path(path)
-        self.traces = TraceFile(path)
-        folder = self.traces.path.parent
-        results = folder / "eval_results.jsonl"
-        self.results = (
-            {result.episode_id: result for result in read_records(EvalResult, results)}
-            if results.is_file()
-            else {}
-        )
-        self._notes = _notes(folder / "config.json")
+        self._path = Path(path)
+        self._files: dict[Path, tuple[float, TraceFile]] = {}
+        self._notes = _notes(self._folder / "config.json")
+        self.results: dict[str, EvalResult] = {}
+        self.refresh()
+
+    @property
+    def _folder(self) -> Path:
+        return self._path if self._path.is_dir() else self._path.parent
+
+    def refresh(self) -> bool:
+        """Look for what was written since; return whether there was anything.
+
+        Raises:
+            DataError: As `Recording`.
+        """
+        paths = sorted(self._path.glob("episode_trace*.jsonl")) if self._path.is_dir() else []
+        if not self._path.is_dir():
+            paths = [self._path]
+        stamps = {path: path.stat().st_mtime for path in paths if path.exists()}
+        if not stamps and not (self._folder / "request.json").exists():
+            raise DataError(f"{self._path}: no such file of traces")
+        is_changed = stamps != {path: stamp for path, (stamp, _) in self._files.items()}
+        if is_changed:
+            self._files = {path: (stamp, TraceFile(path)) for path, stamp in stamps.items()}
+            self.results = {
+                result.episode_id: result
+                for path in sorted(self._folder.glob("eval_results*.jsonl"), reverse=True)
+                for result in read_records(EvalResult, path)
+            }
+        return is_changed
+
+    @property
+    def is_probed(self) -> bool:
+        """Whether the run's injections were probed."""
+        return bool(read_json(self._folder / "config.json", {}).get("probe"))
+
+    @property
+    def ids(self) -> list[str]:
+        """The episodes that can be opened; in a run directory, those that are done."""
+        found = dict.fromkeys(id_ for _, file in self._files.values() for id_ in file)
+        if self._path.is_dir() and self.results:
+            return sorted(id_ for id_ in found if id_ in self.results)
+        return list(found)
+
+    def trace(self, episode_id: str) -> Trace:
+        """Return one episode's trace.
+
+        Raises:
+            DataError: There is no such episode, or its line cannot be read.
+        """
+        for _, file in self._files.values():
+            if episode_id in file:
+                return file[episode_id]
+        raise DataError(f"{self._path}: no episode {episode_id!r} among {len(self.ids)}")
 
     def nodes(self, episode_id: str) -> list[Node]:
         """Return one episode as nodes.
@@ -44,20 +90,17 @@ class Recording:
         Raises:
             DataError: There is no such episode, or its line cannot be read.
         """
-        trace = self.traces[episode_id]
-        return replay_nodes(trace, self.results.get(episode_id), self._notes)
+        return replay_nodes(self.trace(episode_id), self.results.get(episode_id), self._notes)
 
 
 def _notes(config: Path) -> Sequence[str]:
     """The model, where the run's record says it."""
-    try:
-        return (json.loads(config.read_text())["config"]["model"],)
-    except (OSError, ValueError, KeyError, TypeError):
-        return ()
+    model = read_json(config, {}).get("config", {}).get("model")
+    return (model,) if model else ()
 
 
 class Replay(View):
-    """Opens the episodes of a run, one at a time.
+    """Opens the episodes of a run, one at a time, also while the run goes on.
 
     Args:
         path: A run directory or an `episode_trace*.jsonl`.
@@ -69,19 +112,23 @@ class Replay(View):
 
     def __init__(self, path: str | Path, episode_id: str | None = None) -> None:
         super().__init__()
+        self.view_id = uuid.uuid4().hex  # charts name it, so that their points open here
         self._recording = Recording(path)
         self._path = Path(path)
         self._find = ""
-        self._chosen = episode_id or next(iter(self._recording.traces), "")
-        if not self._chosen:
-            raise DataError(f"{path}: there are no episodes in it yet")
+        self._filters = dict.fromkeys(_FILTERS, "all")
+        self._chosen = episode_id
         self._show()
         self.say("A recording: no model is needed.")
 
     @property
     def trace(self) -> Trace:
-        """The open episode."""
-        return self._recording.traces[self._chosen]
+        """The open episode.
+
+        Raises:
+            DataError: There is none yet.
+        """
+        return self._recording.trace(self._chosen or "")
 
     def open_episode(self, episode_id: str) -> None:
         """Open another episode.
@@ -89,29 +136,37 @@ class Replay(View):
         Raises:
             DataError: There is no such episode.
         """
-        before, self._chosen = self._chosen, episode_id
-        try:
-            self._show()
-        except DataError:
-            self._chosen = before
-            raise
+        self._recording.refresh()
+        self._recording.trace(episode_id)
+        self._chosen = episode_id
+        self._show()
+        self._refresh_saved()
 
     def on_choose(self, args: Mapping[str, Any], _: object) -> None:
         """Open the episode that was clicked."""
         self.open_episode(args["id"])
-        self._refresh_saved()
 
     def on_find(self, _: object, values: Mapping[str, Any]) -> None:
-        """Show the episodes whose id, question type, level, prediction or end holds every word."""
+        """Show the episodes that fit the words and the choices."""
         self._find = values["find"]
+        self._filters = {name: values.get(name, "all") for name in _FILTERS}
         self._show()
 
+    def on_refresh(self, *_: object) -> None:
+        """Look for episodes that were finished since."""
+        self._recording.refresh()
+        self._show()
+        self.say(f"{len(self._recording.ids)} episodes.")
+
     def _show(self) -> None:
-        episode = self._recording.nodes(self._chosen)
+        ids = self._recording.ids
+        if self._chosen is None and ids:
+            self._chosen = ids[0]
         wanted = self._find.lower().split()
         found = [
             (episode_id, cells)
-            for episode_id in self._recording.traces
+            for episode_id in ids
+            if self._fits(episode_id)
             for cells in [self._cells(episode_id)]
             if all(word in " ".join((episode_id, *cells)).lower() for word in wanted)
         ]
@@ -119,34 +174,51 @@ class Replay(View):
             {"id": episode_id, "text": episode_id, "cells": cells}
             for episode_id, cells in found[:_MOST_SHOWN]
         ]
-        about = f"{len(found)} of {len(self._recording.traces)} episodes in {self._path}"
+        about = f"{len(found)} of {len(ids)} episodes in {self._path}"
         if len(choices) < len(found):
             about += f", the first {len(choices)} shown"
+        columns = ("episode", "answer", "EM", "F1", "type", "level", "end")
+        table = {"about": about, "columns": columns, "choices": choices, "selected": self._chosen}
         self.show(
             [
-                Node("search", "search_box.html", {"find": "", "what": "an episode"}),
-                Node(
-                    "choices",
-                    "choices.html",
-                    {
-                        "about": about,
-                        "columns": ("episode", "answer", "EM", "F1", "type", "end"),
-                        "choices": choices,
-                        "selected": self._chosen,
-                    },
-                ),
-                *episode,
+                Node("search", "filters.html", {"filters": self._options()}),
+                Node("choices", "choices.html", table),
+                *(self._recording.nodes(self._chosen) if self._chosen else ()),
             ]
         )
+
+    def _fits(self, episode_id: str) -> bool:
+        result = self._recording.results.get(episode_id)
+        return all(
+            wanted == "all" or (result is not None and _FILTERS[name](result) == wanted)
+            for name, wanted in self._filters.items()
+        )
+
+    def _options(self) -> dict[str, list[str]]:
+        results = list(self._recording.results.values())
+        return {
+            name: ["all", *sorted({value(result) for result in results})]
+            for name, value in _FILTERS.items()
+        }
 
     def _cells(self, episode_id: str) -> tuple[str, ...]:
         result = self._recording.results.get(episode_id)
         if result is None:
-            return ("", "", "", "", "")
+            return ("", "", "", "", "", "")
         return (
             result.prediction,
             f"{result.em:.0f}",
             f"{result.f1:.2f}",
             result.type,
+            result.level,
             result.end_reason.replace("_", " "),
         )
+
+
+_FILTERS: dict[str, Callable[[EvalResult], str]] = {
+    "answer": lambda result: "right" if result.em else "wrong",
+    "type": lambda result: result.type,
+    "level": lambda result: result.level,
+    "end": lambda result: result.end_reason.replace("_", " "),
+}
+"""What the episodes can be chosen by."""

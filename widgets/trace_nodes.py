@@ -8,7 +8,6 @@ from typing import Any
 from pmi_kernel.metrics import score_answer
 from pmi_kernel.types import (
     EvalResult,
-    Gold,
     Passage,
     PassageUse,
     Probe,
@@ -49,30 +48,31 @@ def replay_nodes(
     trace: Trace, result: EvalResult | None = None, notes: Sequence[str] = ()
 ) -> list[Node]:
     """Return a recorded trace, to be read without a model."""
-    gold = Gold(result.answers) if result else None
+    gold = result.answers if result else ()
     return [
-        head_node(trace.task, gold, notes=(trace.system, *notes), prediction=_prediction(trace)),
+        head_node(trace.task, gold, notes=(trace.system, *notes), prediction=prediction_of(trace)),
         Node("branches", "branches.html", children=[branch_node(trace, key="original")]),
     ]
 
 
-def _prediction(trace: Trace) -> str | None:
+def prediction_of(trace: Trace) -> str | None:
+    """Return the trace's answer; None where it has no end yet."""
     return trace.prediction if trace.steps and trace.steps[-1].end_reason else None
 
 
 def head_node(
-    task: Task, gold: Gold | None, *, notes: Sequence[str] = (), prediction: str | None = None
+    task: Task, gold: Sequence[str], *, notes: Sequence[str] = (), prediction: str | None = None
 ) -> Node:
     """Return the question, with the gold answer behind a click."""
     scores = []
     if gold and prediction is not None:
-        score = score_answer(prediction, gold.answers)
+        score = score_answer(prediction, gold)
         scores = [f"EM {score.em:.0f}", f"F1 {score.f1:.2f}", f"sub-span EM {score.sub_em:.0f}"]
     data = {
         "question": task.question,
         "episode_id": task.id,
         "notes": list(notes),
-        "gold": list(gold.answers) if gold else [],
+        "gold": list(gold),
         "scores": scores,
     }
     return Node("head", "head.html", data)

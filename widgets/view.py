@@ -34,6 +34,7 @@ class View(anywidget.AnyWidget):
     is_busy = traitlets.Bool(False).tag(sync=True)
     is_error = traitlets.Bool(False).tag(sync=True)
     num_replies = traitlets.Int(0).tag(sync=True)
+    view_id = traitlets.Unicode("").tag(sync=True)
 
     def __init__(self) -> None:
         super().__init__()

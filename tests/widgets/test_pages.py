@@ -51,7 +51,7 @@ def test_no_text_becomes_markup(hostile: Example) -> None:
 
 def test_a_page_asks_the_network_for_nothing(finished: Path, tmp_path: Path) -> None:
     out = tmp_path / "page.html"
-    episode_id = next(iter(Recording(finished).traces))
+    episode_id = Recording(finished).ids[0]
     with pytest.raises(SystemExit) as end:
         main(["show", str(finished), episode_id, "--html", str(out)])
     assert end.value.code == 0
@@ -64,7 +64,7 @@ def test_a_page_asks_the_network_for_nothing(finished: Path, tmp_path: Path) -> 
 def test_show_prints_an_episode_or_the_list(
     finished: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    ids = list(Recording(finished).traces)
+    ids = Recording(finished).ids
     with pytest.raises(SystemExit):
         main(["show", str(finished)])
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ids
@@ -86,7 +86,7 @@ def test_show_prints_an_episode_or_the_list(
 def test_show_says_what_is_wrong(
     finished: Path, words: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    known = {"RUN": str(finished), "ID": next(iter(Recording(finished).traces))}
+    known = {"RUN": str(finished), "ID": Recording(finished).ids[0]}
     with pytest.raises(SystemExit) as end:
         main(["show", *(known.get(word, word) for word in words)])
     assert end.value.code == 2
@@ -94,15 +94,16 @@ def test_show_says_what_is_wrong(
 
 
 def test_a_recording_without_results_hides_the_gold(finished: Path) -> None:
-    (finished / "eval_results.jsonl").unlink()
+    for path in finished.glob("eval_results*.jsonl"):
+        path.unlink()
     recording = Recording(finished / "episode_trace.jsonl")
-    shown = "".join(node.html() for node in recording.nodes(next(iter(recording.traces))))
+    shown = "".join(node.html() for node in recording.nodes(recording.ids[0]))
     assert 'data-key="gold"><summary>Show the gold answer</summary>' not in shown
 
 
 def test_replay_opens_what_is_clicked(finished: Path) -> None:
     replay = Replay(finished)
-    ids = list(Recording(finished).traces)
+    ids = Recording(finished).ids
     assert replay.trace.task.id == ids[0]
     replay.on_choose({"id": ids[2]}, {})
     assert replay.trace.task.id == ids[2]
@@ -116,7 +117,7 @@ def test_replay_opens_what_is_clicked(finished: Path) -> None:
 
 def test_the_committed_example_run_opens(root: Path) -> None:
     recording = Recording(root / "runs" / "example")
-    for episode_id in recording.traces:
+    for episode_id in recording.ids:
         assert recording.nodes(episode_id)
 
 

@@ -230,6 +230,21 @@ export default () => {
     const onPointer = (event) => { if (!root.contains(event.target)) memory.focus = null; };
     document.addEventListener("pointerdown", onPointer, true);
 
+    // Points of a chart that names this view open what they stand for.
+    const onPoint = (event) => {
+      const id = event.points[0]?.customdata;
+      if (id !== undefined) model.send({ action: "choose", args: { id: String(id) }, values: {} });
+    };
+    const listening = new WeakSet();
+    const charts = setInterval(() => {
+      const view = model.get("view_id");
+      for (const chart of view ? document.querySelectorAll(".js-plotly-plot") : []) {
+        if (chart.layout?.meta?.view !== view || listening.has(chart)) continue;
+        listening.add(chart);
+        chart.on("plotly_click", onPoint);
+      }
+    }, 500);
+
     model.on("change:nodes", showNodes);
     model.on("change:status", onChange);
     model.on("change:is_busy", onChange);
@@ -254,6 +269,7 @@ export default () => {
     refocus(30);
     return () => {
       clearInterval(ticker);
+      clearInterval(charts);
       document.removeEventListener("pointerdown", onPointer, true);
       model.off("change:nodes", showNodes);
       model.off("change:status", onChange);

@@ -1,0 +1,37 @@
+"""How a run is doing while it runs: scores read from its files as they grow."""
+
+import json
+from pathlib import Path
+
+from pmi_kernel.batch.merge import RESULTS
+
+
+class RunningScores:
+    """EM and F1 of the episodes done so far; reads only what was appended since.
+
+    Args:
+        out: Run directory.
+    """
+
+    def __init__(self, out: Path) -> None:
+        self._out = out
+        self._offsets: dict[Path, int] = {}
+        self.em: dict[str, float] = {}
+        """EM by episode id."""
+        self.f1: dict[str, float] = {}
+        """F1 by episode id."""
+
+    def update(self) -> int:
+        """Read what is new and return the number of episodes done."""
+        files = sorted(self._out.glob(f"{RESULTS}.*.jsonl"))
+        for path in files or self._out.glob(f"{RESULTS}.jsonl"):
+            with path.open("rb") as file:
+                file.seek(self._offsets.get(path, 0))
+                for line in file:
+                    if not line.endswith(b"\n"):
+                        break
+                    self._offsets[path] = self._offsets.get(path, 0) + len(line)
+                    record = json.loads(line)
+                    self.em[record["episode_id"]] = record["em"]
+                    self.f1[record["episode_id"]] = record["f1"]
+        return len(self.em)

@@ -1,0 +1,261 @@
+"""Runs side by side on the episodes that they share, with intervals and tests."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Float64
+
+from pmi_kernel.batch.merge import read_results
+from pmi_kernel.batch.record import read_json
+from pmi_kernel.errors import ConfigError, DataError
+from pmi_kernel.types import EvalResult
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+RESAMPLES = 2000
+"""Bootstrap resamples."""
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A mean with its 95 % bootstrap interval."""
+
+    mean: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        """Return it in percent."""
+        return f"{100 * self.mean:.1f} [{100 * self.low:.1f}, {100 * self.high:.1f}]"
+
+
+@dataclass(frozen=True, slots=True)
+class RunScores:
+    """One run on the common episodes.
+
+    Attributes:
+        name: Its folder.
+        system: Its system.
+        num_episodes: The common episodes.
+        em: Official exact match.
+        f1: Official F1.
+        sub_em: Sub-span exact match.
+        seconds_s: Mean seconds per episode, all stages.
+        tokens: Mean tokens per episode, prompts, outputs and training.
+        attached_mb: Mean megabytes of memory attached per episode.
+    """
+
+    name: str
+    system: str
+    num_episodes: int
+    em: Interval
+    f1: Interval
+    sub_em: Interval
+    seconds_s: float
+    tokens: float
+    attached_mb: float
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A run against the first one, episode by episode.
+
+    Attributes:
+        name: The run.
+        against: The first run.
+        em: Difference of EM, paired bootstrap.
+        f1: Difference of F1, paired bootstrap.
+        mcnemar_p: Two-sided exact p of McNemar's test on EM (McNemar 1947).
+        wins: Episodes with a higher F1 than the first run's.
+        losses: Episodes with a lower one.
+    """
+
+    name: str
+    against: str
+    em: Interval
+    f1: Interval
+    mcnemar_p: float
+    wins: tuple[str, ...]
+    losses: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Runs side by side.
+
+    Attributes:
+        runs: In the order given.
+        differences: Every run but the first against the first.
+        num_left_out: Episodes that not all runs have.
+    """
+
+    runs: tuple[RunScores, ...]
+    differences: tuple[Difference, ...]
+    num_left_out: int
+
+    def frame(self) -> "pd.DataFrame":
+        """Return the comparison as a table, a row a run; scores in percent."""
+        import pandas as pd
+
+        rows = []
+        against = {difference.name: difference for difference in self.differences}
+        for run in self.runs:
+            row: dict[str, Any] = {"run": run.name, "system": run.system, "n": run.num_episodes}
+            for label, score in (("EM", run.em), ("F1", run.f1), ("sub-span EM", run.sub_em)):
+                row[label] = 100 * score.mean
+                row[f"{label} low"], row[f"{label} high"] = 100 * score.low, 100 * score.high
+            row |= {
+                "s/episode": run.seconds_s,
+                "tokens/episode": run.tokens,
+                "MB/episode": run.attached_mb,
+            }
+            if difference := against.get(run.name):
+                row |= {
+                    "F1 difference": 100 * difference.f1.mean,
+                    "F1 difference low": 100 * difference.f1.low,
+                    "F1 difference high": 100 * difference.f1.high,
+                    "McNemar p": difference.mcnemar_p,
+                    "wins": len(difference.wins),
+                    "losses": len(difference.losses),
+                }
+            rows.append(row)
+        return pd.DataFrame(rows)
+
+
+def bootstrap(values: Sequence[float], *, seed: int = 0) -> Interval:
+    """Return the mean with its 95 % percentile bootstrap interval (Efron 1979).
+
+    Args:
+        values: One number for each episode, at least one.
+        seed: Seeds the resampling.
+    """
+    sample = np.asarray(values, dtype=np.float64)
+    means = _resampled_means(sample, seed)
+    low, high = np.quantile(means, (0.025, 0.975))
+    return Interval(float(sample.mean()), float(low), float(high))
+
+
+def _resampled_means(
+    sample: Float64[np.ndarray, " episodes"], seed: int
+) -> Float64[np.ndarray, " resamples"]:
+    rng = np.random.default_rng(seed)
+    if len(sample) * RESAMPLES <= 20_000_000:
+        return sample[rng.integers(0, len(sample), (RESAMPLES, len(sample)))].mean(axis=1)
+    return np.array(
+        [sample[rng.integers(0, len(sample), len(sample))].mean() for _ in range(RESAMPLES)]
+    )
+
+
+def mcnemar(only_first: int, only_second: int) -> float:
+    """Return the two-sided exact p of McNemar's test.
+
+    Args:
+        only_first: Episodes that only the first run has right.
+        only_second: Episodes that only the second run has right.
+    """
+    discordant, fewer = only_first + only_second, min(only_first, only_second)
+    tail = sum(math.comb(discordant, k) for k in range(fewer + 1))
+    return min(1.0, 2 * tail / 2**discordant)
+
+
+def compare(runs: Sequence[Path], *, is_forced: bool = False, seed: int = 0) -> Comparison:
+    """Compare runs on the episodes that all of them have.
+
+    Args:
+        runs: Run directories, at least one; the first is what the others are held against.
+        is_forced: Compare runs over different data files too, by episode id.
+        seed: Seeds the resampling.
+
+    Raises:
+        DataError: A run has no results, or they share no episode.
+        ConfigError: They ran over different data.
+    """
+    records = {run: read_json(run / "config.json", {}) for run in runs}
+    hashes = {run: record.get("data", {}).get("sha256") for run, record in records.items()}
+    if len(set(hashes.values())) > 1 and not is_forced:
+        shown = ", ".join(f"{run}: {str(value)[:12]}" for run, value in hashes.items())
+        raise ConfigError(f"the runs are over different data ({shown}); --force compares by id")
+    results = {run: read_results(run) for run in runs}
+    for run, found in results.items():
+        if not found:
+            raise DataError(f"{run} has no results yet")
+    common = sorted(set.intersection(*(set(found) for found in results.values())))
+    if not common:
+        raise DataError("the runs share no episode")
+    names = _names(runs)
+    first = [results[runs[0]][id_] for id_ in common]
+    differences = [
+        _difference(names[run], names[runs[0]], first, [results[run][i] for i in common], seed)
+        for run in runs[1:]
+    ]
+    scores = [
+        _scores(names[run], records[run], [results[run][id_] for id_ in common], seed)
+        for run in runs
+    ]
+    everything = set().union(*results.values())
+    return Comparison(tuple(scores), tuple(differences), len(everything) - len(common))
+
+
+def _names(runs: Sequence[Path]) -> dict[Path, str]:
+    """Folder names, or paths where two folders have the same name."""
+    names = [run.resolve().name for run in runs]
+    return {
+        run: name if names.count(name) == 1 else str(run)
+        for run, name in zip(runs, names, strict=True)
+    }
+
+
+def _scores(
+    name: str, record: Mapping[str, Any], results: Sequence[EvalResult], seed: int
+) -> RunScores:
+    def mean_cost(suffix: str) -> float:
+        sums = [sum(v for k, v in r.costs.items() if k.endswith(suffix)) for r in results]
+        return sum(sums) / len(sums)
+
+    return RunScores(
+        name=name,
+        system=record.get("system", "?"),
+        num_episodes=len(results),
+        em=bootstrap([r.em for r in results], seed=seed),
+        f1=bootstrap([r.f1 for r in results], seed=seed),
+        sub_em=bootstrap([r.sub_em for r in results], seed=seed),
+        seconds_s=mean_cost("_s"),
+        tokens=mean_cost("_tokens"),
+        attached_mb=mean_cost("_bytes") / 1e6,
+    )
+
+
+def _difference(
+    name: str, against: str, first: Sequence[EvalResult], second: Sequence[EvalResult], seed: int
+) -> Difference:
+    pairs = list(zip(first, second, strict=True))
+    return Difference(
+        name=name,
+        against=against,
+        em=bootstrap([b.em - a.em for a, b in pairs], seed=seed),
+        f1=bootstrap([b.f1 - a.f1 for a, b in pairs], seed=seed),
+        mcnemar_p=mcnemar(sum(a.em > b.em for a, b in pairs), sum(b.em > a.em for a, b in pairs)),
+        wins=tuple(b.episode_id for a, b in pairs if b.f1 > a.f1),
+        losses=tuple(b.episode_id for a, b in pairs if b.f1 < a.f1),
+    )
+
+
+def results_frame(results: Iterable[EvalResult]) -> "pd.DataFrame":
+    """Return results as a table, a row an episode by its id, costs as columns."""
+    import pandas as pd
+
+    rows = [
+        {
+            **{name: getattr(result, name) for name in EvalResult.__slots__ if name != "costs"},
+            "answers": " / ".join(result.answers),
+            "end_reason": result.end_reason.value,
+            **result.costs,
+        }
+        for result in results
+    ]
+    return pd.DataFrame(rows).set_index("episode_id")

@@ -1,0 +1,132 @@
+"""A background run, watched: workers, progress, running scores; cancelled and gone on with."""
+
+import threading
+import time
+from pathlib import Path
+
+from pmi_kernel.batch.jobs import Job
+from pmi_kernel.batch.progress import RunningScores
+from pmi_kernel.compare import bootstrap
+from widgets.render import Node, seconds
+from widgets.view import View
+
+_POLL_S = 0.5
+
+
+class JobMonitor(View):
+    """Shows a job as it goes on; the job lives on without it.
+
+    Args:
+        job: A job, or the directory of a run.
+
+    Raises:
+        ConfigError: The directory holds no run.
+    """
+
+    def __init__(self, job: Job | str | Path) -> None:
+        super().__init__()
+        self.job = job if isinstance(job, Job) else Job.attach(job)
+        self._scores = RunningScores(self.job.out)
+        self._is_closed = threading.Event()
+        self._was_running = True
+        self._look()
+        threading.Thread(target=self._poll, daemon=True).start()
+
+    def on_cancel(self, *_: object) -> None:
+        """The Cancel button: the episodes that run now are finished first."""
+        self.job.cancel()
+        self._look()
+
+    def on_force(self, *_: object) -> None:
+        """The Stop at once button: the episodes that run now are owed again."""
+        self.submit("Stopping…", lambda: self.job.cancel(is_forced=True, wait_s=20))
+
+    def on_resume(self, *_: object) -> None:
+        """The Resume button."""
+        self.job.resume()
+        self._look()
+
+    def close(self) -> None:
+        """Stop watching."""
+        self._is_closed.set()
+        super().close()
+
+    def _poll(self) -> None:
+        while not self._is_closed.wait(_POLL_S):
+            try:
+                self._look()
+            except OSError as error:
+                self.say(f"{self.job.out} cannot be read: {error}", is_error=True)
+
+    def _look(self) -> None:
+        is_running, status = self.job.is_running, self.job.status()
+        num_scored = self._scores.update()
+        owed = status.get("owed")
+        done = status.get("done_before", 0) + status.get("done_now", 0)
+        facts = [("state", status["state"]), ("done", f"{done}")]
+        if owed is not None:
+            facts.append(("owed", f"{owed}"))
+        if status.get("failed"):
+            facts.append(("left pending after failing", f"{status['failed']}"))
+        if rate := status.get("episodes_per_min"):
+            facts.append(("episodes per minute", f"{rate:.1f}"))
+        if is_running and status.get("eta_s"):
+            facts.append(("left", f"about {seconds(status['eta_s'])}"))
+        if num_scored:
+            for name, values in (("EM", self._scores.em), ("F1", self._scores.f1)):
+                facts.append((f"{name} so far", f"{bootstrap(list(values.values()))} %"))
+        rows = [
+            (
+                name,
+                "ready" if worker["is_ready"] else "starting" if is_running else "gone",
+                worker["done"],
+                worker["in_flight"],
+                worker["failed"],
+                f"{worker['episodes_per_min']:.1f}",
+                ", ".join(sorted(set(worker.get("stages", {}).values()))),
+                f"{worker['rss_mb']:.0f} MB" if "rss_mb" in worker else "",
+                worker["last_error"],
+            )
+            for name, worker in status["workers"].items()
+        ]
+        columns = (
+            "worker",
+            "state",
+            "done",
+            "in hand",
+            "failed",
+            "per minute",
+            "stage",
+            "memory",
+            "last error",
+        )
+        can_resume = not is_running and (bool(owed) or status["state"] in ("lost", "failed"))
+        buttons = [
+            ("cancel", "Cancel", is_running, "Finish the episodes that run now, then stop"),
+            ("force", "Stop at once", is_running, "The episodes that run now are owed again"),
+            ("resume", "Resume", can_resume, "Go on with what is owed"),
+        ]
+        names = ("action", "label", "is_on", "help")
+        self.show(
+            [
+                Node(
+                    "toolbar",
+                    "toolbar.html",
+                    {"buttons": [dict(zip(names, button, strict=True)) for button in buttons]},
+                ),
+                Node("progress", "progress.html", {"done": done, "total": done + (owed or 0)}),
+                Node("facts", "facts.html", {"facts": facts}),
+                Node(
+                    "workers",
+                    "table.html",
+                    {"caption": f"Workers of {self.job.out}", "columns": columns, "rows": rows},
+                ),
+            ]
+        )
+        if status.get("error"):
+            self.say(status["error"], is_error=True)
+        elif not self.is_busy:
+            self.say(f"{self.job.out}: {status['state']}, {time.strftime('%H:%M:%S')}")
+        if self._was_running and not is_running:
+            self._refresh_saved()
+        self._was_running = is_running
