@@ -19,6 +19,8 @@ NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
 _OVERRIDES = {
     # Without their state, the views of a saved notebook would be "model not found".
     "@jupyter-widgets/jupyterlab-manager:plugin": {"saveState": True},
+    # Live views stay in place while they are scrolled out of sight.
+    "@jupyterlab/notebook-extension:tracker": {"windowingMode": "none"},
     "@jupyterlab/apputils-extension:notification": {
         "checkForUpdates": False,
         "fetchNews": "false",

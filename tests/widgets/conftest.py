@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, Route, sync_playwright
 
-from tests.widgets.jupyter import SAMPLE, VARIANTS, Lab, Watch, write_hostile_data
+from tests.widgets.jupyter import Lab, Watch, write_hostile_data, write_variants
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 NO_CHROMIUM = (
@@ -29,11 +29,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory, root: Path) -> Iterator[Lab]:
     home = tmp_path_factory.mktemp("lab")
     (home / "runs").mkdir()
     shutil.copytree(root / "notebooks", home / "notebooks")
-    first = home / "notebooks" / "01_single_episode.ipynb"
-    text = first.read_text()
-    assert SAMPLE in text
-    for name, changed in VARIANTS.items():
-        (home / "notebooks" / f"{name}.ipynb").write_text(text.replace(SAMPLE, changed))
+    write_variants(home / "notebooks")
     write_hostile_data(home / "notebooks" / "hostile.json")
     shutil.copytree(root / "runs" / "example", home / "runs" / "example")
     env = dict(os.environ, JUPYTER_TOKEN="only-a-test")

@@ -4,14 +4,46 @@ import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
-SAMPLE = r"\"sample\","
-"""How the first notebook names its data, as its JSON has it."""
-
 VARIANTS = {
-    "scripted": SAMPLE + r" engine=\"scripted\",",
-    "hostile": r"\"hostile.json\", engine=\"scripted\",",
+    "scripted": (
+        "01_single_episode",
+        {r"\"sample\",": r"\"sample\", engine=\"scripted\","},
+    ),
+    "hostile": (
+        "01_single_episode",
+        {r"\"sample\",": r"\"hostile.json\", engine=\"scripted\","},
+    ),
+    "slow_batch": (
+        "02_batch_evaluation",
+        {
+            "PmiConfig(": r"PmiConfig(engine=\"scripted\", model=\"slow:script\", ",
+            "limit=4, probe=False": "workers=2, probe=True",
+        },
+    ),
 }
-"""The first notebook, word for word, on the engine without a model."""
+"""Notebooks, word for word but for a few, on the engine without a model."""
+
+SLOW = """
+import time
+from pmi_kernel.engines.scripted import first_title
+
+def script(prompt, adapter):
+    time.sleep(0.07)
+    return first_title(prompt, adapter)
+"""
+"""A script that takes its time, beside the notebooks."""
+
+
+def write_variants(notebooks: Path) -> None:
+    """Write every variant beside the notebook that it comes from."""
+    for name, (source, changes) in VARIANTS.items():
+        text = (notebooks / f"{source}.ipynb").read_text()
+        for old, new in changes.items():
+            assert old in text, (source, old)
+            text = text.replace(old, new)
+        (notebooks / f"{name}.ipynb").write_text(text)
+    (notebooks / "slow.py").write_text(SLOW)
+
 
 HOSTILE = (
     "<img src=x onerror=window.hacked=1>",

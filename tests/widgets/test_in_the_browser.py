@@ -1,5 +1,6 @@
 """The first notebook in the real JupyterLab, as a researcher sees it."""
 
+import json
 import re
 import subprocess
 import sys
@@ -21,8 +22,11 @@ class Notebook:
     def __init__(self, page: Page, lab: Lab, name: str) -> None:
         self.page = page
         page.goto(lab.address(name))
+        self.expect_kernel()
+
+    def expect_kernel(self) -> None:
         # The indicator says idle before a kernel is there: wait for one with a name.
-        page.wait_for_function(
+        self.page.wait_for_function(
             "document.querySelector('#jp-main-statusbar')?.innerText.includes('ipykernel) | Idle')"
         )
 
@@ -296,4 +300,89 @@ def test_a_sweep_draws_its_charts_and_can_be_cancelled(
     expect(page.locator(".plot-container")).to_have_count(2)
     expect(page.locator(".jp-OutputArea .legend").first).to_contain_text("lr 0.001, rank 8")
     bench.get_by_role("button", name="Cancel").click()
+    expect_clean(watch)
+
+
+class Batch(Notebook):
+    """The batch notebook."""
+
+    @property
+    def monitor(self) -> Locator:
+        return self.page.locator(".pmi", has=self.page.get_by_role("button", name="Stop at once"))
+
+    @property
+    def replay(self) -> Locator:
+        return self.page.locator(".pmi", has=self.page.get_by_text("Find an episode"))
+
+    def fact(self, name: str) -> str:
+        names = self.monitor.locator("dt").all_inner_texts()
+        return self.monitor.locator("dd").nth(names.index(name)).inner_text()
+
+    def expect_state(self, state: str) -> None:
+        expect(self.monitor.locator("dd").first).to_have_text(state, timeout=60_000)
+
+    def num_done(self) -> int:
+        return int(self.fact("done"))
+
+    def expect_more_than(self, done: int) -> None:
+        self.page.wait_for_function(
+            "(least) => [...document.querySelectorAll('.pmi dl')].some((list) => "
+            "[...list.querySelectorAll('dt')].some((dt) => dt.textContent === 'done' && "
+            "Number(dt.nextElementSibling.textContent) > least))",
+            arg=done,
+        )
+
+
+def test_a_batch_is_launched_watched_cancelled_and_gone_on_with(
+    page: Page, lab: Lab, watch: Watch, pictures: Path
+) -> None:
+    notebook = Batch(page, lab, "slow_batch.ipynb")
+    notebook.run_all()
+    notebook.expect_state("running")
+    notebook.expect_more_than(2)
+    owner = json.loads((lab.root / "runs" / "batch" / "owner.json").read_text())["pid"]
+
+    before = notebook.num_done()
+    notebook.command("Kernel", "kernelmenu:restart")
+    page.locator(".jp-Dialog .jp-mod-accept").click()
+    notebook.expect_kernel()
+    notebook.run_all()  # the job lived on, and is found again
+    notebook.expect_more_than(before)  # the view of the kernel before stands still
+    assert json.loads((lab.root / "runs" / "batch" / "owner.json").read_text())["pid"] == owner
+
+    notebook.monitor.get_by_role("button", name="Cancel").click()
+    notebook.expect_state("cancelled")
+    assert 2 < notebook.num_done() < 60
+    page.screenshot(path=pictures / "batch.png")
+    notebook.monitor.get_by_role("button", name="Resume").click()
+    notebook.expect_state("done")
+    assert notebook.num_done() == 60
+    assert notebook.fact("F1 so far").endswith("%")
+
+    charts = page.locator(".pmi", has=page.get_by_text("percent [95 % bootstrap interval]"))
+    charts.get_by_role("button", name="Refresh").click()
+    expect(charts).to_contain_text("60 episodes")
+    expect(page.locator(".js-plotly-plot")).to_have_count(4)
+    opened = notebook.replay.locator("h2")
+    before_click = opened.inner_text()
+    chart = page.locator(".js-plotly-plot", has_text="click a point to open it")
+    chart.scroll_into_view_if_needed()
+    page.wait_for_timeout(1000)  # the view listens to new charts twice a second
+    points = chart.locator(".points path")
+    box = points.nth(points.count() - 1).bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + box["width"] / 2 + 1, box["y"] + box["height"] / 2)
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    page.mouse.up()
+    expect(opened).not_to_have_text(before_click)
+
+    row = notebook.replay.locator(".pmi-choices tbody button").nth(3)
+    episode_id = row.inner_text()
+    row.click()
+    expect(notebook.replay.locator(".pmi-head")).to_contain_text(episode_id)
+    notebook.replay.locator("select[name=answer]").select_option("right")
+    expect(notebook.replay.locator(".pmi-choices tbody tr")).not_to_have_count(60)
+    chart.scroll_into_view_if_needed()
+    page.screenshot(path=pictures / "charts.png")
     expect_clean(watch)
