@@ -106,6 +106,13 @@ def _records(kind: type, path: Path) -> Iterator[Any]:
     return read_records(kind, path) if path.exists() else iter(())
 
 
+def write_worker_summaries(out: Path) -> None:
+    """Write each worker's `summary.NAME.json`: what it did over all calls of the run."""
+    for path in out.glob(f"{RESULTS}.*.jsonl"):
+        name = path.name.removeprefix(f"{RESULTS}.").removesuffix(".jsonl")
+        write_json(out / f"summary.{name}.json", summarize(read_records(EvalResult, path)))
+
+
 def summarize(results: Iterable[EvalResult]) -> dict[str, Any]:
     """Return means of the scores (in [0, 1]), counts by end reason, and summed costs."""
     scores = ("em", "f1", "precision", "recall", "sub_em")

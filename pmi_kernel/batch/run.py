@@ -12,7 +12,7 @@ from typing import Any
 import psutil
 from filelock import FileLock, Timeout
 
-from pmi_kernel.batch.merge import ERRORS, done_ids, merge, write_summary
+from pmi_kernel.batch.merge import ERRORS, done_ids, merge, write_summary, write_worker_summaries
 from pmi_kernel.batch.record import check_same, make_record, read_json, write_json
 from pmi_kernel.batch.settings import RunSettings
 from pmi_kernel.batch.worker import Worker, seed_everything
@@ -91,8 +91,9 @@ class Run:
         self._record = record
 
     def finish(self, num_errors: int) -> dict[str, Any]:
-        """Merge the workers' files, write the summary and return it."""
+        """Merge the workers' files, write the summaries and return that of the whole run."""
         num_done = merge(self.out)
+        write_worker_summaries(self.out)
         record = self._record or read_json(self.out / "config.json")
         return write_summary(
             self.out,

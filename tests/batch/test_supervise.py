@@ -61,6 +61,8 @@ def test_the_result_does_not_depend_on_the_number_of_workers(
     assert outcome.num_run == 60
     assert same(tmp_path, whole)
     assert len(list(tmp_path.glob("eval_results.cpu*.jsonl"))) == workers
+    parts = [json.loads(path.read_text()) for path in tmp_path.glob("summary.cpu*.json")]
+    assert sum(part["num_episodes"] for part in parts) == 60
 
 
 def test_a_run_is_gone_on_with_by_another_number_of_workers(whole: Path, tmp_path: Path) -> None:

@@ -1,15 +1,31 @@
 """The live views without a browser: what a click does, in the view's own thread."""
 
 import threading
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pmi_kernel.batch import RunSettings, run
+from pmi_kernel.compare import results_frame
 from pmi_kernel.engines.base import Adapter, Prompt
 from pmi_kernel.engines.scripted import ScriptedEngine, first_title
-from pmi_kernel.types import StepKind
+from pmi_kernel.records import RecordWriter, read_records
+from pmi_kernel.systems.baselines.config import ClosedBookConfig, InContextConfig
+from pmi_kernel.types import EvalResult, StepKind
 from pmi_kernel.whatif import Change
-from widgets import EpisodeView, InjectionLab, Setup
+from widgets import (
+    CompareView,
+    EpisodeView,
+    InjectionLab,
+    JobMonitor,
+    Replay,
+    RunCharts,
+    Setup,
+)
+from widgets.figures import ends_figure, episodes_figure, rise_figure, score_figure
+from widgets.replay import Recording
 
 
 class Bench(Setup):
@@ -170,3 +186,67 @@ def test_settings_are_checked_and_kept_between_systems(setup: Setup) -> None:
     assert setup.config.model_dump()["first_query"] is None
     with pytest.raises(ValueError, match="no question"):
         setup.choose("nothing")
+
+
+# -- batches ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def finished(tmp_path: Path) -> Path:
+    for name, config in (("closed", ClosedBookConfig()), ("context", InContextConfig())):
+        settings = RunSettings(out=tmp_path / name, limit=8)
+        run(settings, config, system=config.build(ScriptedEngine()))
+    return tmp_path
+
+
+def test_a_win_opens_in_both_runs(finished: Path) -> None:
+    path = finished / "context" / "eval_results.jsonl"
+    results = list(read_records(EvalResult, path))
+    for file in (path, finished / "context" / "eval_results.cpu0.jsonl"):
+        file.unlink()
+        with RecordWriter(file) as writer:
+            for place, result in enumerate(results):
+                writer.write(replace(result, f1=1.0) if place == 2 else replace(result, f1=0.0))
+    view = CompareView([finished / "closed", finished / "context"])
+    (difference,) = view.comparison.differences
+    assert difference.wins == (results[2].episode_id,)
+    view.on_choose({"id": f"context\x1f{difference.wins[0]}"}, {})
+    shown = view.html()
+    assert shown.count('class="pmi-branch"') == 2
+    assert results[2].episode_id in shown
+
+
+def test_the_monitor_shows_a_run_that_ended_and_goes_on_with_it(finished: Path) -> None:
+    monitor = JobMonitor(finished / "closed")
+    try:
+        shown = monitor.html()
+        assert "EM so far" in shown
+        assert "cpu0" not in shown  # it ran in this process: there are no workers
+    finally:
+        monitor.close()
+
+
+def test_charts_of_a_run_without_results_wait_for_them(tmp_path: Path) -> None:
+    (tmp_path / "request.json").write_text("{}")
+    charts = RunCharts(tmp_path, Replay(tmp_path))
+    assert "No episode is done yet" in charts.status
+
+
+def test_every_chart_is_drawn_of_a_run(root: Path) -> None:
+    recording = Recording(root / "runs" / "example")
+    frame = results_frame(recording.results.values())
+    probes = [(id_, probe) for id_ in recording.ids for probe in recording.trace(id_).probes]
+    assert len(score_figure(frame).data) == 2
+    assert len(ends_figure(frame).data) == 2
+    points = sum(len(trace.x) for trace in episodes_figure(frame, "view").data)
+    assert points == len(frame)
+    assert len(rise_figure(probes, "view").data[1].x) == len(probes) > 0
+
+
+def test_the_table_is_narrowed_down_by_choices_and_words(root: Path) -> None:
+    replay = Replay(root / "runs" / "example")
+    everything = dict.fromkeys(("answer", "type", "level", "end"), "all")
+    replay.on_find({}, {**everything, "find": "", "type": "comparison"})
+    assert "3 of 16 episodes" in replay.html()
+    replay.on_find({}, {**everything, "find": "nothing has this", "type": "comparison"})
+    assert "0 of 16 episodes" in replay.html()
