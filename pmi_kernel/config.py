@@ -31,8 +31,9 @@ class EngineConfig(Settings):
     """Serving engine: hf (transformers), or scripted (no model; for trying the workbench out)."""
     model: str = "smollm2-135m"
     """Model: smollm2-135m (embedded), a local directory, a Hub name; a script: module:function."""
-    strategy: Literal["hot", "merge_reload"] = "hot"
-    """Injection: hot (many memories at once) or merge_reload (merge, save, purge, reload)."""
+    strategy: Literal["hot", "inplace", "merge_reload"] = "hot"
+    """Injection: hot (many memories at once), inplace (added to the weights, one at a time) or
+    merge_reload (merge, save, purge, reload)."""
     device: str = "auto"
     """Device: auto, cpu, cuda, cuda:1, ..."""
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"

@@ -3,12 +3,13 @@
 from collections.abc import Callable
 
 from pmi_kernel.bench.batch import crash, episodes, harness
-from pmi_kernel.bench.engines import inject, restore, rows
+from pmi_kernel.bench.engines import inject, restore, rows, train
 
 BENCHMARKS: dict[str, Callable[..., object]] = {
     "restore": restore,
     "inject": inject,
     "rows": rows,
+    "train": train,
     "episodes": episodes,
     "harness": harness,
     "crash": crash,

@@ -3,13 +3,14 @@
 import gc
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import psutil
 
 from pmi_kernel.bench.figures import show_figures
 from pmi_kernel.config import EngineConfig
 from pmi_kernel.engines.base import Engine, Message
+from pmi_kernel.engines.injection import Strategy
 from pmi_kernel.memory.lora import LoraRecipe, LoraWeights
 
 _PROMPT = (Message("user", "Where was Quill Tarvane born?"),)
@@ -55,36 +56,42 @@ def restore(
 
 
 def inject(model: str = "smollm2-135m", out: Path | None = None) -> dict[str, float]:
-    """Seconds to put a memory in and take it out: hot against merge, save, purge, reload.
+    """Seconds and bytes of an injection by every strategy, against merge, save, purge, reload.
+
+    Training is apart, as it is the same for all. `asked` is attach, one scored question under the
+    memory, and detach: a strategy that puts work off until the first request pays for it there.
 
     Args:
         model: The model, as in pmi run.
         out: Write the figures here too, as JSON.
     """
     figures: dict[str, float] = {}
-    for strategy in ("hot", "merge_reload"):
+    for strategy in get_args(Strategy):
         engine = EngineConfig(model=model, strategy=strategy, dtype="float32").build_engine()
-        weights = engine.train(_TEXT, LoraRecipe(steps=2)).weights
-        attach_s, detach_s = _swap_s(engine, weights)
-        figures[f"{strategy}_attach_s"], figures[f"{strategy}_detach_s"] = attach_s, detach_s
+        trained = engine.train(_TEXT, LoraRecipe())
+        figures["train_s"], figures["bytes"] = trained.seconds_s, float(trained.weights.num_bytes)
+        times = [_swap_s(engine, trained.weights) for _ in range(3)]
+        for name, values in zip(
+            ("attach", "detach", "asked"), zip(*times, strict=True), strict=True
+        ):
+            figures[f"{strategy}_{name}_s"] = sorted(values)[1]
         engine.close()
-    hot = figures["hot_attach_s"] + figures["hot_detach_s"]
-    reload = figures["merge_reload_attach_s"] + figures["merge_reload_detach_s"]
-    figures["ratio"] = reload / hot
+    reload = figures["merge_reload_asked_s"]
+    for strategy in ("hot", "inplace"):
+        figures[f"merge_reload_over_{strategy}"] = reload / figures[f"{strategy}_asked_s"]
     return show_figures(figures, out)
 
 
-def _swap_s(engine: Engine, weights: LoraWeights) -> tuple[float, float]:
-    """Median seconds of attach and of detach, over three swaps."""
-    attaches, detaches = [], []
-    for _ in range(3):
-        start = time.perf_counter()
-        adapter = engine.attach(weights)
-        attaches.append(time.perf_counter() - start)
-        start = time.perf_counter()
-        engine.detach(adapter)
-        detaches.append(time.perf_counter() - start)
-    return sorted(attaches)[1], sorted(detaches)[1]
+def _swap_s(engine: Engine, weights: LoraWeights) -> tuple[float, float, float]:
+    """Seconds of attach, of detach, and of both with one scored question in between."""
+    start = time.perf_counter()
+    adapter = engine.attach(weights)
+    attached = time.perf_counter()
+    engine.score(_PROMPT, _TEXT, adapter=adapter)
+    asked = time.perf_counter()
+    engine.detach(adapter)
+    end = time.perf_counter()
+    return attached - start, end - asked, end - start
 
 
 def rows(
@@ -145,3 +152,96 @@ def rows(
     figures["peft_s"] = decode_s(adapter_names=[f"row{row}" for row in range(num_rows)])
     figures["peft_over_ours"] = figures["peft_s"] / figures["ours_s"]
     return show_figures(figures, out)
+
+
+def train(
+    tokens: int = 96,
+    steps: int = 5,
+    most: int = 16,
+    model: str = "smollm2-135m",
+    out: Path | None = None,
+) -> dict[str, float]:
+    """Adapters trained per second, K in one batch, against PEFT's one after the other.
+
+    `share` is of the machine's measured float32 matmul rate, counting what a frozen base cannot do
+    without: 4 operations for each parameter of its linear layers and token (forward, and the
+    gradient of the activations).
+
+    Args:
+        tokens: Tokens of each snippet.
+        steps: Optimiser steps.
+        most: Largest K; 1, 2, 4, ... up to it.
+        model: The model, as in pmi run.
+        out: Write the figures here too, as JSON.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    from pmi_kernel.engines.device import choose_device
+    from pmi_kernel.engines.models import resolve_model
+    from pmi_kernel.memory.rows import LoraRows
+    from pmi_kernel.memory.training import TrainJob, train_loras
+
+    device = choose_device("auto")
+    base: Any = AutoModelForCausalLM.from_pretrained(resolve_model(model), dtype=torch.float32)
+    base.to(device).eval().requires_grad_(False)
+    rows = LoraRows(base)
+    rate = _matmul_flops_per_s(device)
+    work = 4 * sum(layer.weight.numel() for layer in rows.layers.values()) * tokens * steps
+    recipe = LoraRecipe(steps=steps)
+    ids = torch.randint(5, 1000, (most, tokens), generator=torch.Generator().manual_seed(0))
+    figures: dict[str, float] = {"tokens": float(tokens), "steps": float(steps)}
+    count = 1
+    while count <= most:
+        jobs = [TrainJob(tuple(row.tolist()), seed=k) for k, row in enumerate(ids[:count])]
+        train_loras(base, rows, jobs, LoraRecipe(steps=1))
+        start = time.perf_counter()
+        train_loras(base, rows, jobs, recipe)
+        per_s = count / (time.perf_counter() - start)
+        figures[f"k{count}_per_s"] = per_s
+        figures[f"k{count}_share"] = per_s * work / rate
+        count *= 2
+    figures["peft_per_s"] = _peft_per_s(base, ids[:2].to(device), recipe)
+    figures["best_over_peft"] = (
+        max(value for name, value in figures.items() if name.startswith("k") and "per_s" in name)
+        / figures["peft_per_s"]
+    )
+    return show_figures(figures, out)
+
+
+def _matmul_flops_per_s(device: Any, size: int = 1024) -> float:
+    import torch
+
+    a = torch.randn(size, size, device=device)
+    for _ in range(3):
+        a @ a
+    best = float("inf")
+    for _ in range(10):
+        start = time.perf_counter()
+        a @ a
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        best = min(best, time.perf_counter() - start)
+    return 2 * size**3 / best
+
+
+def _peft_per_s(base: Any, ids: Any, recipe: LoraRecipe) -> float:
+    """Adapters per second when PEFT trains them one after the other, as its users do."""
+    import torch
+    from peft import LoraConfig, get_peft_model
+
+    config = LoraConfig(r=recipe.rank, lora_alpha=int(recipe.alpha), target_modules="all-linear")
+    wrapped = get_peft_model(base, config)
+    start = time.perf_counter()
+    for number, row in enumerate(ids):
+        name = f"memory{number}"
+        wrapped.add_adapter(name, config)
+        wrapped.set_adapter(name)
+        parameters = [p for p in wrapped.parameters() if p.requires_grad]
+        optimizer = torch.optim.Adam(parameters, lr=recipe.lr)
+        for _ in range(recipe.steps):
+            wrapped(input_ids=row[None], labels=row[None]).loss.backward()
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+        wrapped.delete_adapter(name)
+    return len(ids) / (time.perf_counter() - start)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -34,7 +34,7 @@ from pmi_kernel.engines.batcher import MicroBatcher
 from pmi_kernel.engines.chat import ChatTokenizer
 from pmi_kernel.engines.decoding import RowControl
 from pmi_kernel.engines.device import choose_device, choose_dtype
-from pmi_kernel.engines.injection import Hot, Injection, MergeReload
+from pmi_kernel.engines.injection import Strategy, make_injection
 from pmi_kernel.engines.models import model_hash, resolve_model
 from pmi_kernel.errors import ConfigError, EngineError
 from pmi_kernel.memory.lora import LoraRecipe, LoraWeights
@@ -58,8 +58,8 @@ class HfEngine:
 
     Args:
         model: `smollm2-135m` (embedded), a local directory, or a Hub name.
-        strategy: `hot` (many memories, one per row of a batch) or `merge_reload` (one at a time:
-            merge, save, purge, reload).
+        strategy: `hot` (many memories, one per row of a batch), or one at a time: `inplace` (added
+            to the running weights) or `merge_reload` (merge, save, purge, reload).
         device: `cpu`, `cuda`, `cuda:1`, ..., or `auto`: CUDA where there is one.
         dtype: `float32`, `bfloat16`, or `auto`: bfloat16 where it is faster, else float32.
         max_batch: Most requests in one forward pass.
@@ -72,7 +72,7 @@ class HfEngine:
         self,
         model: str,
         *,
-        strategy: Literal["hot", "merge_reload"] = "hot",
+        strategy: Strategy = "hot",
         device: str = "auto",
         dtype: str = "auto",
         max_batch: int = 16,
@@ -87,7 +87,7 @@ class HfEngine:
         except OSError as error:
             raise ConfigError(f"model {model!r} cannot be loaded: {error}") from error
         self._max_tokens: int = getattr(self.model.config, "max_position_embeddings", sys.maxsize)
-        self._injection: Injection = Hot() if strategy == "hot" else MergeReload(self)
+        self._injection = make_injection(strategy, self)
         self.is_exclusive = self._injection.is_exclusive
         self._strategy = strategy
         self._ids = itertools.count(1)

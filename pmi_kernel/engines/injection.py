@@ -2,9 +2,10 @@
 
 import shutil
 import tempfile
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import torch
 
@@ -13,6 +14,9 @@ from pmi_kernel.engines.models import cache_dir
 from pmi_kernel.errors import EngineError
 from pmi_kernel.memory.lora import LoraWeights
 from pmi_kernel.memory.rows import LoraRows
+
+Strategy = Literal["hot", "inplace", "merge_reload"]
+"""The injection strategies by name."""
 
 
 class Injection(Protocol):
@@ -85,10 +89,11 @@ class Host(Protocol):
         ...
 
 
-class MergeReload:
-    """The original procedure: merge into the base, save, purge the engine, load the checkpoint.
+class Exclusive(ABC):
+    """Strategies that put the memory in the serving weights themselves: one at a time.
 
-    One memory at a time. Kept as the reference that the other strategies must agree with.
+    Args:
+        host: The engine.
     """
 
     is_exclusive = True
@@ -98,36 +103,25 @@ class MergeReload:
         self._current: Adapter | None = None
 
     def attach(self, adapter: Adapter, replaces: Adapter | None) -> None:
-        """Merge, save, purge, load."""
+        """Put `adapter` in the serving weights."""
         if self._current is not None and (replaces is None or replaces.id != self._current.id):
             raise EngineError(
-                f"merge_reload holds one memory at a time, and adapter {self._current.id} is in; "
+                f"this strategy holds one memory at a time, and adapter {self._current.id} is in; "
                 "use strategy hot, or one episode at a time"
             )
         if replaces is not None:
             self.detach(replaces)
-        host = self._host
-        with torch.no_grad():
-            for name in adapter.weights.a:
-                if name not in host.rows.layers:
-                    raise EngineError(f"the model has no linear layer {name!r} to merge into")
-                weight = host.rows.layers[name].weight
-                weight += adapter.weights.delta(name).to(weight.device, weight.dtype)
-        cache = cache_dir() / "merged"
-        cache.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(dir=cache))
-        try:
-            host.model.save_pretrained(folder)
-            self._reload(folder)
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+        for name in adapter.weights.a:
+            if name not in self._host.rows.layers:
+                raise EngineError(f"the model has no linear layer {name!r} to merge into")
+        self._put_in(adapter.weights)
         self._current = adapter
 
     def detach(self, adapter: Adapter) -> None:
-        """Purge the merged model and load the base again."""
+        """Make the serving weights the base's again, to the bit."""
         if self._current is None or adapter.id != self._current.id:
             raise _not_attached(adapter)
-        self._reload(self._host.source)
+        self._take_out(adapter.weights)
         self._current = None
 
     def rows(self, adapters: Sequence[Adapter | None]) -> list[LoraWeights | None]:
@@ -137,11 +131,74 @@ class MergeReload:
                 raise _not_attached(adapter)
             if adapter is None and self._current is not None:
                 raise EngineError(
-                    f"adapter {self._current.id} is merged into the serving weights: merge_reload "
-                    "cannot answer under the base; detach it first, or use strategy hot"
+                    f"adapter {self._current.id} is in the serving weights: this strategy cannot "
+                    "answer under the base; detach it first, or use strategy hot"
                 )
         return [None for _ in adapters]
+
+    @abstractmethod
+    def _put_in(self, weights: LoraWeights) -> None: ...
+
+    @abstractmethod
+    def _take_out(self, weights: LoraWeights) -> None: ...
+
+    def _add(self, weights: LoraWeights) -> None:
+        with torch.no_grad():
+            for name in weights.a:
+                weight = self._host.rows.layers[name].weight
+                weight += weights.delta(name).to(weight.device, weight.dtype)
+
+
+class InPlace(Exclusive):
+    """The update is added to the running weights; what they were is kept beside, in main memory.
+
+    Nothing is added per token. Subtracting the update again would leave rounding errors, so the
+    kept copy of each touched layer is put back.
+    """
+
+    def __init__(self, host: Host) -> None:
+        super().__init__(host)
+        self._kept: dict[str, torch.Tensor] = {}
+
+    def _put_in(self, weights: LoraWeights) -> None:
+        for name in weights.a:
+            if name not in self._kept:
+                self._kept[name] = self._host.rows.layers[name].weight.detach().cpu().clone()
+        self._add(weights)
+
+    def _take_out(self, weights: LoraWeights) -> None:
+        with torch.no_grad():
+            for name in weights.a:
+                self._host.rows.layers[name].weight.copy_(self._kept[name])
+
+
+class MergeReload(Exclusive):
+    """The original procedure: merge into the base, save, purge the engine, load the checkpoint.
+
+    Kept as the reference that the other strategies must agree with, and must beat.
+    """
+
+    def _put_in(self, weights: LoraWeights) -> None:
+        self._add(weights)
+        cache = cache_dir() / "merged"
+        cache.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(dir=cache))
+        try:
+            self._host.model.save_pretrained(folder)
+            self._reload(folder)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _take_out(self, weights: LoraWeights) -> None:
+        self._reload(self._host.source)
 
     def _reload(self, source: str | Path) -> None:
         self._host.purge()
         self._host.load(source)
+
+
+def make_injection(strategy: Strategy, host: Host) -> Injection:
+    """Return the strategy of a name for an engine."""
+    if strategy == "hot":
+        return Hot()
+    return InPlace(host) if strategy == "inplace" else MergeReload(host)

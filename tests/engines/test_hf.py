@@ -36,6 +36,13 @@ def reloading() -> Iterator[Engine]:
     engine.close()
 
 
+@pytest.fixture(scope="module")
+def inplace() -> Iterator[Engine]:
+    engine = EngineConfig(dtype="float32", strategy="inplace").build_engine()
+    yield engine
+    engine.close()
+
+
 def test_the_model_answers(engine: Engine) -> None:
     output = engine.generate(PROMPT, sampling=Sampling(max_tokens=20))
     assert "Paris" in output.text
@@ -109,11 +116,11 @@ def test_each_row_of_a_mixed_batch_answers_under_its_own_memory(
     assert alone[0][1] != alone[1][1]
 
 
-@pytest.mark.parametrize("strategy", ["hot", "merge_reload"])
+@pytest.mark.parametrize("name", ["engine", "inplace", "reloading"])
 def test_an_injected_fact_is_more_likely_and_detaching_is_bit_exact(
-    strategy: str, request: pytest.FixtureRequest, memories: list[LoraWeights]
+    name: str, request: pytest.FixtureRequest, memories: list[LoraWeights]
 ) -> None:
-    engine = request.getfixturevalue("engine" if strategy == "hot" else "reloading")
+    engine = request.getfixturevalue(name)
     before = engine.score(ASK, GOLD)
     adapter = engine.attach(memories[0])
     inside = engine.score(ASK, GOLD, adapter=adapter)
@@ -127,26 +134,36 @@ def test_an_injected_fact_is_more_likely_and_detaching_is_bit_exact(
 
 
 def test_the_strategies_agree(
-    engine: Engine, reloading: Engine, memories: list[LoraWeights]
+    engine: Engine, inplace: Engine, reloading: Engine, memories: list[LoraWeights]
 ) -> None:
     scores = []
-    for one in (engine, reloading):
+    for one in (engine, inplace, reloading):
         first = one.attach(memories[1])
         adapter = one.attach(memories[0], replaces=first)
         scores.append(one.score(ASK, GOLD, adapter=adapter).logprobs_nats)
         one.detach(adapter)
     assert np.allclose(scores[0], scores[1], atol=1e-3)
+    assert np.allclose(scores[0], scores[2], atol=1e-3)
 
 
-def test_merge_reload_holds_one_memory_and_says_so(
-    reloading: Engine, memories: list[LoraWeights]
+@pytest.mark.parametrize("name", ["inplace", "reloading"])
+def test_the_exclusive_strategies_hold_one_memory_and_say_so(
+    name: str, request: pytest.FixtureRequest, memories: list[LoraWeights]
 ) -> None:
-    adapter = reloading.attach(memories[0])
+    engine = request.getfixturevalue(name)
+    adapter = engine.attach(memories[0])
     with pytest.raises(EngineError, match="one memory at a time"):
-        reloading.attach(memories[1])
+        engine.attach(memories[1])
     with pytest.raises(EngineError, match="cannot answer under the base"):
-        reloading.score(ASK, GOLD)
-    reloading.detach(adapter)
+        engine.score(ASK, GOLD)
+    engine.detach(adapter)
+
+
+def test_many_swaps_in_place_leave_no_trace(inplace: Engine, memories: list[LoraWeights]) -> None:
+    before = inplace.score(ASK, GOLD)
+    for place in range(20):
+        inplace.detach(inplace.attach(memories[place % 2]))
+    assert inplace.score(ASK, GOLD) == before
 
 
 def test_training_on_a_memory_goes_on_from_it(engine: Engine, memories: list[LoraWeights]) -> None:
