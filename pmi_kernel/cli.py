@@ -24,6 +24,7 @@ _USAGE = """usage: pmi VERB [options]
   resume   go on with a run under its own settings: pmi resume runs/x
   grid     closed book, in context, injected, both, wrong passage: one table
   compare  runs side by side: pmi compare runs/a runs/b --html out.html
+  blame    a run's wrong answers by the stage that failed: pmi blame runs/x
   runs     what was run, with EM and F1
   jobs     runs in the background: pmi jobs list | watch runs/x | cancel runs/x
   demo     the main job on the embedded model and sample, small
@@ -52,6 +53,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         "jobs": _jobs,
         "runs": _runs,
         "grid": _grid,
+        "blame": _blame,
     }
     for verb in entry_points(group="pmi.verbs"):  # those that need the widgets
         verbs[verb.name] = partial(_elsewhere, verb)
@@ -204,6 +206,22 @@ def _runs(words: list[str]) -> int:
     found = find_jobs(_parse(arguments, words, "runs"))
     summaries = {str(job.out): read_json(job.out / "summary.json", {}) for job in found}
     print(render_runs({name: summary for name, summary in summaries.items() if summary}))
+    return 0
+
+
+def _blame(words: list[str]) -> int:
+    from pmi_kernel.blame import blame
+    from pmi_kernel.report import render_blame
+
+    def arguments(run: Annotated[Path, tyro.conf.Positional]) -> Path:
+        """Put each wrong answer of a run down to the first stage that failed it.
+
+        Args:
+            run: Run directory.
+        """
+        return run
+
+    print(render_blame(blame(_parse(arguments, words, "blame"))))
     return 0
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pmi_kernel.blame import Blamed
     from pmi_kernel.compare import Comparison
     from pmi_kernel.grid import Grid
 
@@ -148,3 +149,15 @@ def render_grid(grid: "Grid") -> str:
         + "(- where there is no gap):\n  "
         + "\n  ".join(lines)
     )
+
+
+def render_blame(episodes: Sequence["Blamed"]) -> str:
+    """Return how many episodes each stage is blamed for, with a few of their ids."""
+    rows = []
+    for kind in dict.fromkeys(type(episodes[0].blame)):
+        ids = [episode.episode_id for episode in episodes if episode.blame is kind]
+        if ids:
+            share = percent(len(ids) / len(episodes))
+            rows.append((kind.value, str(len(ids)), share, ", ".join(ids[:3])))
+    table = render_table(("stage", "n", "percent", "for example"), rows, max_chars=60)
+    return f"{len(episodes)} episodes, each put down to the first stage that failed\n\n{table}"
