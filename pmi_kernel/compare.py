@@ -98,6 +98,48 @@ class Comparison:
     differences: tuple[Difference, ...]
     num_left_out: int
 
+    def score_table(self) -> tuple[tuple[str, ...], Sequence[tuple[str, ...]]]:
+        """Return columns and rows: percent with intervals, and means per episode of the cost."""
+        columns = ("run", "n", "EM", "F1", "sub-span EM", "seconds", "tokens", "MB")
+        rows = [
+            (
+                run.name,
+                str(run.num_episodes),
+                str(run.em),
+                str(run.f1),
+                str(run.sub_em),
+                f"{run.seconds_s:.1f}",
+                f"{run.tokens:.0f}",
+                f"{run.attached_mb:.1f}",
+            )
+            for run in self.runs
+        ]
+        return columns, rows
+
+    def difference_table(self) -> tuple[tuple[str, ...], Sequence[tuple[str, ...]]]:
+        """Return columns and rows: each run minus the first, paired by episode."""
+        columns = ("paired difference", "EM", "F1", "McNemar p", "wins", "losses")
+        rows = [
+            (
+                f"{d.name} - {d.against}",
+                str(d.em),
+                str(d.f1),
+                f"{d.mcnemar_p:.3f}",
+                str(len(d.wins)),
+                str(len(d.losses)),
+            )
+            for d in self.differences
+        ]
+        return columns, rows
+
+    @property
+    def caption(self) -> str:
+        """What the numbers are."""
+        text = "Percent with 95 % bootstrap intervals; seconds, tokens and MB are per episode."
+        if self.num_left_out:
+            text += f" {self.num_left_out} episodes that not all runs have are left out."
+        return text
+
     def frame(self) -> "pd.DataFrame":
         """Return the comparison as a table, a row a run; scores in percent."""
         import pandas as pd

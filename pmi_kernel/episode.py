@@ -1,11 +1,13 @@
 """One driver for everything: the notebook steps an `Episode`, the batch runs it."""
 
+import time
 from collections.abc import Generator
 from dataclasses import replace
 from typing import Protocol, Self
 
 from pmi_kernel.engines.base import Engine, Generation
 from pmi_kernel.metrics import score_answer
+from pmi_kernel.retrieval import Evidence
 from pmi_kernel.types import EvalResult, Example, Probe, Step, StepKind, Task, Trace
 
 UNKNOWN = "unknown"
@@ -148,6 +150,15 @@ def evaluate(example: Example, trace: Trace) -> EvalResult:
         num_injections=kinds.count(StepKind.INJECT),
         costs=costs,
     )
+
+
+def search_measures(found: Evidence, started_s: float) -> dict[str, float]:
+    """Return what one search gave and cost; `started_s` is when it began, by `perf_counter`."""
+    return {
+        "evidence_chars": len(found.text),
+        "cut_chars": found.cut_chars,
+        "retrieve_s": time.perf_counter() - started_s,
+    }
 
 
 def generation_measures(output: Generation, stage: str) -> dict[str, float]:

@@ -102,38 +102,9 @@ def render_runs(summaries: Mapping[str, Mapping[str, Any]]) -> str:
 
 def render_comparison(comparison: "Comparison") -> str:
     """Return runs side by side, and each against the first."""
-    rows = [
-        (
-            run.name,
-            str(run.num_episodes),
-            str(run.em),
-            str(run.f1),
-            str(run.sub_em),
-            f"{run.seconds_s:.1f}",
-            f"{run.tokens:.0f}",
-            f"{run.attached_mb:.1f}",
-        )
-        for run in comparison.runs
-    ]
-    header = ("run", "n", "EM", "F1", "sub-span EM", "s", "tokens", "MB")
-    text = render_table(header, rows)
-    text += "\n\nPercent with 95 % bootstrap intervals; s, tokens and MB are means per episode."
-    if comparison.num_left_out:
-        text += f" {comparison.num_left_out} episodes that not all runs have are left out."
+    text = f"{render_table(*comparison.score_table())}\n\n{comparison.caption}"
     if comparison.differences:
-        pairs = [
-            (
-                f"{d.name} - {d.against}",
-                str(d.em),
-                str(d.f1),
-                f"{d.mcnemar_p:.3f}",
-                str(len(d.wins)),
-                str(len(d.losses)),
-            )
-            for d in comparison.differences
-        ]
-        columns = ("difference (paired)", "EM", "F1", "McNemar p", "wins", "losses")
-        text += "\n\n" + render_table(columns, pairs)
+        text += "\n\n" + render_table(*comparison.difference_table())
     return text
 
 

@@ -15,37 +15,15 @@ _MOST_SHOWN = 60
 
 def comparison_nodes(comparison: Comparison) -> list[Node]:
     """Return the comparison's tables."""
-    scores = [
-        (
-            run.name,
-            run.num_episodes,
-            str(run.em),
-            str(run.f1),
-            str(run.sub_em),
-            f"{run.seconds_s:.1f}",
-            f"{run.tokens:.0f}",
-            f"{run.attached_mb:.1f}",
-        )
-        for run in comparison.runs
-    ]
-    caption = "Percent with 95 % bootstrap intervals; seconds, tokens and MB are means per episode."
-    if comparison.num_left_out:
-        caption += f" {comparison.num_left_out} episodes that not all runs have are left out."
-    columns = ("run", "n", "EM", "F1", "sub-span EM", "seconds", "tokens", "MB")
-    nodes = [Node("scores", "table.html", {"caption": caption, "columns": columns, "rows": scores})]
+    tables = [("scores", comparison.caption, *comparison.score_table())]
     if comparison.differences:
-        rows = [
-            (d.name, d.against, str(d.em), str(d.f1), f"{d.mcnemar_p:.3f}", *_counts(d))
-            for d in comparison.differences
-        ]
-        names = ("run", "minus", "EM", "F1", "McNemar p", "wins", "losses")
-        data = {"caption": "Paired differences.", "columns": names, "rows": rows}
-        nodes.append(Node("differences", "table.html", data))
-    return nodes
-
-
-def _counts(difference: Difference) -> tuple[int, int]:
-    return len(difference.wins), len(difference.losses)
+        tables.append(
+            ("differences", "Each run against the first.", *comparison.difference_table())
+        )
+    return [
+        Node(key, "table.html", {"caption": caption, "columns": columns, "rows": rows})
+        for key, caption, columns, rows in tables
+    ]
 
 
 class CompareView(View):

@@ -7,9 +7,14 @@ import time
 from pmi_kernel.engines.base import Adapter, Prompt
 from pmi_kernel.engines.scripted import first_title
 from pmi_kernel.errors import EngineError
+from pmi_kernel.systems.pmi.config import PmiConfig
 
 SLOW, POISON = "PMI_TEST_SLOW_S", "PMI_TEST_POISON"
 """Seconds that each output takes; what happens at prompts with a text: `error:TEXT`."""
+
+
+SCRIPTED = PmiConfig(engine="scripted", model=f"{__name__}:adjustable", train_mem=True, mem_steps=2)
+"""The PMI system on this script."""
 
 
 def adjustable(prompt: Prompt, adapter: Adapter | None) -> str:

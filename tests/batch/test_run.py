@@ -1,6 +1,5 @@
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -14,35 +13,17 @@ from pmi_kernel.engines.base import Adapter, Prompt
 from pmi_kernel.engines.scripted import ScriptedEngine, first_title
 from pmi_kernel.errors import ConfigError, EngineError
 from pmi_kernel.records import read_records
-from pmi_kernel.systems.pmi.config import PmiConfig
 from pmi_kernel.types import EvalResult, Trace
-
-CONFIG = PmiConfig(engine="scripted", train_mem=True, mem_steps=2)
-
-
-def timeless(path: Path) -> str:
-    return re.sub(r'("[a-z_]*_s": )[0-9.e-]+', r"\g<1>0", path.read_text())
+from tests.batch.results import same
+from tests.batch.scripts import SCRIPTED
 
 
 def ids(out: Path) -> list[str]:
     return [r.episode_id for r in read_records(EvalResult, out / "eval_results.jsonl")]
 
 
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run that nothing disturbed."""
-    out = tmp_path_factory.mktemp("whole")
-    run(RunSettings(out=out), CONFIG)
-    return out
-
-
-def same(out: Path, whole: Path) -> bool:
-    names = ("eval_results.jsonl", "episode_trace.jsonl")
-    return all(timeless(out / name) == timeless(whole / name) for name in names)
-
-
 def test_two_runs_are_the_same_but_for_time(whole: Path, tmp_path: Path) -> None:
-    run(RunSettings(out=tmp_path), CONFIG)
+    run(RunSettings(out=tmp_path), SCRIPTED)
     assert same(tmp_path, whole)
 
 
@@ -69,27 +50,27 @@ def test_the_summary_holds_what_a_reader_needs(whole: Path) -> None:
 
 def test_limit_counts_pending_episodes_only(whole: Path, tmp_path: Path) -> None:
     for expected in (25, 50, 60):
-        run(RunSettings(out=tmp_path, limit=25), CONFIG)
+        run(RunSettings(out=tmp_path, limit=25), SCRIPTED)
         assert len(ids(tmp_path)) == expected
     assert same(tmp_path, whole)
 
 
 def test_a_torn_result_is_run_again(whole: Path, tmp_path: Path) -> None:
-    run(RunSettings(out=tmp_path, limit=7), CONFIG)
+    run(RunSettings(out=tmp_path, limit=7), SCRIPTED)
     for name in ("eval_results", "episode_trace"):
         (tmp_path / f"{name}.jsonl").unlink()
         path = tmp_path / f"{name}.cpu0.jsonl"
         path.write_bytes(path.read_bytes()[:-30])
-    run(RunSettings(out=tmp_path), CONFIG)
+    run(RunSettings(out=tmp_path), SCRIPTED)
     assert same(tmp_path, whole)
 
 
 def test_a_trace_without_its_result_is_replaced(whole: Path, tmp_path: Path) -> None:
-    run(RunSettings(out=tmp_path, limit=7), CONFIG)
+    run(RunSettings(out=tmp_path, limit=7), SCRIPTED)
     (tmp_path / "eval_results.jsonl").unlink()
     path = tmp_path / "eval_results.cpu0.jsonl"
     path.write_text("".join(path.read_text().splitlines(keepends=True)[:-2]))
-    run(RunSettings(out=tmp_path), CONFIG)
+    run(RunSettings(out=tmp_path), SCRIPTED)
     assert same(tmp_path, whole)
 
 
@@ -101,15 +82,14 @@ def test_a_killed_run_resumes_to_the_same_result(
     code = (
         "import os, signal; from pathlib import Path;"
         "from pmi_kernel.batch import RunSettings, run;"
-        "from pmi_kernel.systems.pmi.config import PmiConfig; n = [0]\n"
+        "from tests.batch.scripts import SCRIPTED; n = [0]\n"
         "def kill(_):\n"
         " n[0] += 1\n"
         f" if n[0] == {victim_after}: os.kill(os.getpid(), signal.SIGKILL)\n"
-        f"run(RunSettings(out=Path({str(out)!r})),"
-        " PmiConfig(engine='scripted', train_mem=True, mem_steps=2), on_result=kill)"
+        f"run(RunSettings(out=Path({str(out)!r})), SCRIPTED, on_result=kill)"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == -signal.SIGKILL
-    run(RunSettings(out=out), CONFIG)
+    run(RunSettings(out=out), SCRIPTED)
     assert same(out, whole)
 
 
@@ -121,26 +101,26 @@ def test_ctrl_c_keeps_what_is_done(whole: Path, tmp_path: Path) -> None:
         if len(seen) == 4:
             os.kill(os.getpid(), signal.SIGINT)
 
-    outcome = run(RunSettings(out=tmp_path), CONFIG, on_result=interrupt)
+    outcome = run(RunSettings(out=tmp_path), SCRIPTED, on_result=interrupt)
     assert outcome.is_interrupted
     assert outcome.summary["num_episodes"] == len(ids(tmp_path)) == 4
-    run(RunSettings(out=tmp_path), CONFIG)
+    run(RunSettings(out=tmp_path), SCRIPTED)
     assert same(tmp_path, whole)
 
 
 def test_another_configuration_is_refused(tmp_path: Path) -> None:
-    run(RunSettings(out=tmp_path, limit=1), CONFIG)
-    other = CONFIG.model_copy(update={"mem_lr": 0.5, "topk": 1})
+    run(RunSettings(out=tmp_path, limit=1), SCRIPTED)
+    other = SCRIPTED.model_copy(update={"mem_lr": 0.5, "topk": 1})
     with pytest.raises(ConfigError, match=r"mem_lr: 0.0003 there, 0.5 here; topk: 3 there, 1 here"):
         run(RunSettings(out=tmp_path), other)
 
 
 def test_other_data_is_refused(tmp_path: Path, root: Path) -> None:
-    run(RunSettings(out=tmp_path / "run", limit=1), CONFIG)
+    run(RunSettings(out=tmp_path / "run", limit=1), SCRIPTED)
     data = tmp_path / "data.json"
     data.write_text((root / "data" / "sample" / "fictional_60.json").read_text() + "\n")
     with pytest.raises(ConfigError, match="sha256"):
-        run(RunSettings(out=tmp_path / "run", data=str(data)), CONFIG)
+        run(RunSettings(out=tmp_path / "run", data=str(data)), SCRIPTED)
 
 
 def failing(is_bad: Callable[[str], bool]) -> ScriptedEngine:
@@ -154,14 +134,14 @@ def failing(is_bad: Callable[[str], bool]) -> ScriptedEngine:
 
 def test_a_poisoned_episode_stays_pending_and_the_rest_goes_on(tmp_path: Path) -> None:
     engine = failing(lambda text: "Brindlegate" in text)
-    outcome = run(RunSettings(out=tmp_path), CONFIG, system=CONFIG.build(engine))
+    outcome = run(RunSettings(out=tmp_path), SCRIPTED, system=SCRIPTED.build(engine))
     errors = [json.loads(li) for li in (tmp_path / "errors.cpu0.jsonl").read_text().splitlines()]
     bad = {error["episode_id"] for error in errors}
     assert outcome.summary["num_errors"] == len(errors) >= 1
     assert bad.isdisjoint(ids(tmp_path))
     assert len(ids(tmp_path)) + len(bad) == 60
     assert engine.num_attached == 0
-    run(RunSettings(out=tmp_path), CONFIG)
+    run(RunSettings(out=tmp_path), SCRIPTED)
     assert len(ids(tmp_path)) == 60
 
 
@@ -174,20 +154,20 @@ def test_three_errors_in_a_row_stop_the_run_and_keep_what_is_done(tmp_path: Path
 
     engine = failing(is_bad)
     with pytest.raises(EngineError, match="3 episodes in a row"):
-        run(RunSettings(out=tmp_path), CONFIG, system=CONFIG.build(engine))
+        run(RunSettings(out=tmp_path), SCRIPTED, system=SCRIPTED.build(engine))
     assert len(ids(tmp_path)) == 3
 
 
 def test_a_run_has_one_owner(tmp_path: Path) -> None:
     def again(_: EvalResult) -> None:
         with pytest.raises(ConfigError, match="another process"):
-            run(RunSettings(out=tmp_path), CONFIG)
+            run(RunSettings(out=tmp_path), SCRIPTED)
 
-    run(RunSettings(out=tmp_path, limit=1), CONFIG, on_result=again)
+    run(RunSettings(out=tmp_path, limit=1), SCRIPTED, on_result=again)
 
 
 def test_probes_are_off_unless_asked_for_and_change_no_step(whole: Path, tmp_path: Path) -> None:
-    outcome = run(RunSettings(out=tmp_path, probe=True, verify_restore=True), CONFIG)
+    outcome = run(RunSettings(out=tmp_path, probe=True, verify_restore=True), SCRIPTED)
     assert outcome.summary["probes"]["num_probed"] == 60
     assert outcome.summary["probes"]["share_risen"] == 1.0
     assert json.loads((whole / "summary.json").read_text())["probes"] is None

@@ -14,35 +14,14 @@ from pathlib import Path
 import psutil
 import pytest
 
-from pmi_kernel.batch import RunSettings, run, supervise
+from pmi_kernel.batch import RunSettings, supervise
 from pmi_kernel.batch.jobs import Job, find_jobs, launch, request_of
 from pmi_kernel.bench.batch import kill_at_random
 from pmi_kernel.errors import ConfigError, EngineError
 from pmi_kernel.records import read_records
-from pmi_kernel.systems.pmi.config import PmiConfig
 from pmi_kernel.types import EvalResult, StepKind, Trace
-from tests.batch.scripts import POISON, SLOW
-
-CONFIG = PmiConfig(
-    engine="scripted", model="tests.batch.scripts:adjustable", train_mem=True, mem_steps=2
-)
-
-
-def timeless(path: Path) -> str:
-    return re.sub(r'("[a-z_]*_s": )[0-9.e-]+', r"\g<1>0", path.read_text())
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run that nothing disturbed, in one process."""
-    out = tmp_path_factory.mktemp("whole")
-    run(RunSettings(out=out), CONFIG)
-    return out
-
-
-def same(out: Path, whole: Path) -> bool:
-    names = ("eval_results.jsonl", "episode_trace.jsonl")
-    return all(timeless(out / name) == timeless(whole / name) for name in names)
+from tests.batch.results import same
+from tests.batch.scripts import POISON, SCRIPTED, SLOW
 
 
 def eventually(is_so: Callable[[], bool], what: str, within_s: float = 30) -> None:
@@ -57,7 +36,7 @@ def test_the_result_does_not_depend_on_the_number_of_workers(
     whole: Path, tmp_path: Path, workers: int, concurrency: int
 ) -> None:
     settings = RunSettings(out=tmp_path, workers=workers, concurrency=concurrency)
-    outcome = supervise(settings, CONFIG)
+    outcome = supervise(settings, SCRIPTED)
     assert outcome.num_run == 60
     assert same(tmp_path, whole)
     assert len(list(tmp_path.glob("eval_results.cpu*.jsonl"))) == workers
@@ -66,9 +45,9 @@ def test_the_result_does_not_depend_on_the_number_of_workers(
 
 
 def test_a_run_is_gone_on_with_by_another_number_of_workers(whole: Path, tmp_path: Path) -> None:
-    supervise(RunSettings(out=tmp_path, workers=3, limit=20), CONFIG)
-    supervise(RunSettings(out=tmp_path, workers=1, limit=20), CONFIG)
-    supervise(RunSettings(out=tmp_path, workers=2), CONFIG)
+    supervise(RunSettings(out=tmp_path, workers=3, limit=20), SCRIPTED)
+    supervise(RunSettings(out=tmp_path, workers=1, limit=20), SCRIPTED)
+    supervise(RunSettings(out=tmp_path, workers=2), SCRIPTED)
     assert same(tmp_path, whole)
 
 
@@ -79,7 +58,7 @@ def test_kills_at_random_points_lose_nothing(
     rng, out = random.Random(7), tmp_path / "run"
     killed: dict[str | None, int] = {"parent": 0, "worker": 0, None: 0}
     settings = RunSettings(out=out, workers=2)
-    job = launch(CONFIG, settings)
+    job = launch(SCRIPTED, settings)
     while killed["parent"] + killed["worker"] < 20:
         time.sleep(rng.uniform(0.2, 0.9))
         killed[kill_at_random(job, rng)] += 1
@@ -87,10 +66,10 @@ def test_kills_at_random_points_lose_nothing(
             if job.status()["state"] == "done":
                 for path in out.glob("*.jsonl"):
                     path.unlink()  # it was faster than the killer: again from the start
-            job = launch(CONFIG, settings)
+            job = launch(SCRIPTED, settings)
     monkeypatch.delenv(SLOW)
     job.cancel(is_forced=True, wait_s=20)
-    supervise(settings, CONFIG)
+    supervise(settings, SCRIPTED)
     assert killed["parent"] >= 3
     assert killed["worker"] >= 3
     assert same(out, whole)
@@ -110,7 +89,7 @@ def test_a_worker_that_dies_is_started_anew_and_the_run_goes_on(
             children = psutil.Process().children()
             next(p for p in children if "spawn_main" in " ".join(p.cmdline())).kill()
 
-    supervise(RunSettings(out=tmp_path, workers=2), CONFIG, on_result=kill, say=said.append)
+    supervise(RunSettings(out=tmp_path, workers=2), SCRIPTED, on_result=kill, say=said.append)
     assert any("died" in text for text in said)
     assert same(tmp_path, whole)
 
@@ -121,19 +100,17 @@ def test_a_full_disk_ends_the_run_and_loses_nothing(whole: Path, tmp_path: Path)
     code = (
         "import resource; from pathlib import Path;"
         "from pmi_kernel.batch import RunSettings, supervise;"
-        "from pmi_kernel.systems.pmi.config import PmiConfig\n"
+        "from tests.batch.scripts import SCRIPTED\n"
         "if __name__ == '__main__':\n"
         " resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n"
-        f" supervise(RunSettings(out=Path({str(out)!r}), workers=1),"
-        " PmiConfig(engine='scripted', model='tests.batch.scripts:adjustable', train_mem=True,"
-        " mem_steps=2))"
+        f" supervise(RunSettings(out=Path({str(out)!r}), workers=1), SCRIPTED)"
     )
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert ended.returncode != 0
     assert re.search("No space left|File too large", ended.stderr)
     num_done = len(list(read_records(EvalResult, out / "eval_results.cpu0.jsonl")))
     assert 0 < num_done < 60
-    supervise(RunSettings(out=out, workers=2), CONFIG)
+    supervise(RunSettings(out=out, workers=2), SCRIPTED)
     assert same(out, whole)
 
 
@@ -141,7 +118,7 @@ def test_a_poisoned_example_is_retried_recorded_and_left_pending(
     whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(POISON, "error:Gilded Window of Brindlegate")
-    outcome = supervise(RunSettings(out=tmp_path, workers=2), CONFIG)
+    outcome = supervise(RunSettings(out=tmp_path, workers=2), SCRIPTED)
     errors = [
         json.loads(line)
         for path in tmp_path.glob("errors.*.jsonl")
@@ -151,7 +128,7 @@ def test_a_poisoned_example_is_retried_recorded_and_left_pending(
     assert len(errors) == 2 * len(bad) >= 2
     assert outcome.summary["num_errors"] == outcome.summary["num_pending"] == len(bad)
     monkeypatch.delenv(POISON)
-    supervise(RunSettings(out=tmp_path, workers=2), CONFIG)
+    supervise(RunSettings(out=tmp_path, workers=2), SCRIPTED)
     assert same(tmp_path, whole)
 
 
@@ -160,10 +137,10 @@ def test_a_worker_out_of_memory_does_not_take_the_run_with_it(
     whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
     monkeypatch.setenv(POISON, f"{how}:Gilded Window of Brindlegate")
-    outcome = supervise(RunSettings(out=tmp_path, workers=1), CONFIG)
+    outcome = supervise(RunSettings(out=tmp_path, workers=1), SCRIPTED)
     assert 1 <= outcome.summary["num_pending"] <= 3
     monkeypatch.delenv(POISON)
-    supervise(RunSettings(out=tmp_path), CONFIG)
+    supervise(RunSettings(out=tmp_path), SCRIPTED)
     assert same(tmp_path, whole)
 
 
@@ -172,20 +149,20 @@ def test_an_engine_that_always_fails_ends_the_run_with_its_error(
 ) -> None:
     monkeypatch.setenv(POISON, "error:")
     with pytest.raises(EngineError, match="three times in a row"):
-        supervise(RunSettings(out=tmp_path, workers=1), CONFIG)
+        supervise(RunSettings(out=tmp_path, workers=1), SCRIPTED)
     status = json.loads((tmp_path / "status.json").read_text())
     assert status["state"] == "failed"
     assert "poisoned" in status["error"]
 
 
 def test_a_model_that_is_not_there_is_told_at_once(tmp_path: Path) -> None:
-    config = CONFIG.model_copy(update={"engine": "hf", "model": "/no/such/model"})
+    config = SCRIPTED.model_copy(update={"engine": "hf", "model": "/no/such/model"})
     with pytest.raises(ConfigError, match="/no/such/model"):
         supervise(RunSettings(out=tmp_path, limit=1), config)
 
 
 def test_the_wrong_passage_is_another_questions_snippet(tmp_path: Path) -> None:
-    supervise(RunSettings(out=tmp_path, wrong_passage=True, limit=3), CONFIG)
+    supervise(RunSettings(out=tmp_path, wrong_passage=True, limit=3), SCRIPTED)
     for trace in read_records(Trace, tmp_path / "episode_trace.jsonl"):
         compress, inject = (
             next(step for step in trace.steps if step.kind is kind)
@@ -194,7 +171,7 @@ def test_the_wrong_passage_is_another_questions_snippet(tmp_path: Path) -> None:
         assert inject.text
         assert inject.text != compress.text
     with pytest.raises(ConfigError, match="wrong_passage"):
-        supervise(RunSettings(out=tmp_path), CONFIG)
+        supervise(RunSettings(out=tmp_path), SCRIPTED)
 
 
 # -- jobs -------------------------------------------------------------------------------------
@@ -202,7 +179,7 @@ def test_the_wrong_passage_is_another_questions_snippet(tmp_path: Path) -> None:
 
 def test_a_job_is_found_again_by_its_folder_alone(whole: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
-    launch(CONFIG, RunSettings(out=out, workers=2))
+    launch(SCRIPTED, RunSettings(out=out, workers=2))
     status = Job.attach(out).wait()
     assert status["state"] == "done"
     assert status["done_now"] == 60
@@ -214,13 +191,13 @@ def test_a_job_is_found_again_by_its_folder_alone(whole: Path, tmp_path: Path) -
 
 def test_a_job_has_one_owner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(SLOW, "0.05")
-    job = launch(CONFIG, RunSettings(out=tmp_path, workers=1))
+    job = launch(SCRIPTED, RunSettings(out=tmp_path, workers=1))
     try:
         with pytest.raises(ConfigError, match="running already"):
-            launch(CONFIG, RunSettings(out=tmp_path))
+            launch(SCRIPTED, RunSettings(out=tmp_path))
         eventually(lambda: job.status()["state"] == "running", "it never ran")
         with pytest.raises(ConfigError, match="another process is running this run"):
-            supervise(RunSettings(out=tmp_path), CONFIG)
+            supervise(RunSettings(out=tmp_path), SCRIPTED)
     finally:
         job.cancel(is_forced=True, wait_s=20)
     assert not job.is_running
@@ -230,7 +207,7 @@ def test_a_cancelled_job_finishes_what_runs_and_is_gone_on_with(
     whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(SLOW, "0.02")
-    job = launch(CONFIG, RunSettings(out=tmp_path, workers=2))
+    job = launch(SCRIPTED, RunSettings(out=tmp_path, workers=2))
     eventually(lambda: job.status().get("done_now", 0) > 2, "nothing was done")
     job.cancel(wait_s=30)
     assert job.status()["state"] == "cancelled"
@@ -246,7 +223,7 @@ def test_a_job_whose_owner_was_killed_is_lost_and_taken_over_from(
     whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(SLOW, "0.02")
-    job = launch(CONFIG, RunSettings(out=tmp_path, workers=2))
+    job = launch(SCRIPTED, RunSettings(out=tmp_path, workers=2))
     eventually(lambda: job.status().get("done_now", 0) > 2, "nothing was done")
     owner = job.owner
     assert owner is not None
@@ -257,7 +234,7 @@ def test_a_job_whose_owner_was_killed_is_lost_and_taken_over_from(
     eventually(lambda: not any(p.is_running() for p in workers), "orphans were left")
     monkeypatch.delenv(SLOW)
     said: list[str] = []
-    supervise(RunSettings(out=tmp_path), CONFIG, say=said.append)
+    supervise(RunSettings(out=tmp_path), SCRIPTED, say=said.append)
     assert any("taking over from pid" in text for text in said)
     assert same(tmp_path, whole)
 
@@ -266,7 +243,7 @@ def test_an_interrupt_does_not_reach_a_background_job(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(SLOW, "0.01")
-    job = launch(CONFIG, RunSettings(out=tmp_path, workers=1))
+    job = launch(SCRIPTED, RunSettings(out=tmp_path, workers=1))
     owner = job.owner
     assert owner is not None
     assert os.getpgid(owner.pid) != os.getpgid(0)
@@ -274,15 +251,15 @@ def test_an_interrupt_does_not_reach_a_background_job(
 
 
 def test_another_configuration_does_not_replace_what_was_asked_for(tmp_path: Path) -> None:
-    launch(CONFIG, RunSettings(out=tmp_path, limit=1)).wait()
+    launch(SCRIPTED, RunSettings(out=tmp_path, limit=1)).wait()
     with pytest.raises(ConfigError, match="mem_steps: 2 there, 9 here"):
-        launch(CONFIG.model_copy(update={"mem_steps": 9}), RunSettings(out=tmp_path))
+        launch(SCRIPTED.model_copy(update={"mem_steps": 9}), RunSettings(out=tmp_path))
     assert request_of(tmp_path)["config"]["mem_steps"] == 2
 
 
 def test_sigterm_ends_a_job_cleanly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(SLOW, "0.05")
-    job = launch(CONFIG, RunSettings(out=tmp_path, workers=1))
+    job = launch(SCRIPTED, RunSettings(out=tmp_path, workers=1))
     eventually(lambda: job.status().get("done_now", 0) > 1, "nothing was done")
     owner = job.owner
     assert owner is not None

@@ -6,7 +6,7 @@ from collections.abc import Generator
 from pmi_kernel.actions import ACTION_STOPS, parse_action
 from pmi_kernel.config import SystemConfig, stable_seed
 from pmi_kernel.engines.base import Engine, Sampling
-from pmi_kernel.episode import generation_measures
+from pmi_kernel.episode import generation_measures, search_measures
 from pmi_kernel.prompts import answer_prompt, short_answer
 from pmi_kernel.retrieval import make_retriever, make_step0_query, retrieve
 from pmi_kernel.systems.baselines.config import InContextConfig
@@ -66,10 +66,6 @@ class InContext(ClosedBook):
             StepKind.SEARCH,
             query,
             passages=found.passages,
-            measures={
-                "evidence_chars": len(found.text),
-                "cut_chars": found.cut_chars,
-                "retrieve_s": time.perf_counter() - start,
-            },
+            measures=search_measures(found, start),
         )
         yield self._answer(task, found.text)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pmi_kernel.actions import ACTION_STOPS, action_regex, parse_action
 from pmi_kernel.config import stable_seed
 from pmi_kernel.engines.base import Adapter, Engine, Finish, Sampling
-from pmi_kernel.episode import UNKNOWN, generation_measures
+from pmi_kernel.episode import UNKNOWN, generation_measures, search_measures
 from pmi_kernel.memory.lora import LoraRecipe, LoraWeights, stack_loras
 from pmi_kernel.prompts import act_prompt, compress_prompt
 from pmi_kernel.retrieval import Evidence, make_retriever, make_step0_query, retrieve
@@ -61,12 +61,7 @@ class PmiSystem:
                 yield replace(
                     action,
                     passages=found.passages,
-                    measures={
-                        **action.measures,
-                        "evidence_chars": len(found.text),
-                        "cut_chars": found.cut_chars,
-                        "retrieve_s": time.perf_counter() - start,
-                    },
+                    measures={**action.measures, **search_measures(found, start)},
                 )
                 if len(searches) == self.config.max_steps:
                     action = Step(StepKind.ANSWER, UNKNOWN, end_reason=EndReason.MAX_STEPS)
