@@ -203,9 +203,10 @@ def _runs(words: list[str]) -> int:
         """
         return root
 
-    found = find_jobs(_parse(arguments, words, "runs"))
-    summaries = {str(job.out): read_json(job.out / "summary.json", {}) for job in found}
-    print(render_runs({name: summary for name, summary in summaries.items() if summary}))
+    root = _parse(arguments, words, "runs")
+    summaries = {str(job.out): read_json(job.out / "summary.json", {}) for job in find_jobs(root)}
+    ended = {name: summary for name, summary in summaries.items() if summary}
+    print(render_runs(ended) if ended else f"no runs under {root}")
     return 0
 
 
@@ -268,7 +269,8 @@ def _jobs_list(words: list[str]) -> int:
         return root
 
     root = _parse(arguments, words, "jobs list")
-    print(render_jobs({str(job.out): job.status() for job in find_jobs(root)}))
+    statuses = {str(job.out): job.status() for job in find_jobs(root)}
+    print(render_jobs(statuses) if statuses else f"no runs under {root}")
     return 0
 
 
