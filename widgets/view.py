@@ -1,5 +1,6 @@
 """The widget under every view: shows nodes, hears clicks, works in a thread of its own."""
 
+import contextlib
 import logging
 import queue
 import threading
@@ -94,9 +95,14 @@ class View(anywidget.AnyWidget):
 
     def stop(self) -> None:
         """Drop what waits, and ask what runs to stop after its current step."""
-        if self.is_busy:
-            self._is_stopping.set()
-            self.say("Stopping after this step…")
+        if not self.is_busy:
+            return
+        with contextlib.suppress(queue.Empty):
+            while True:
+                self._work.get_nowait()
+                self._work.task_done()
+        self._is_stopping.set()
+        self.say("Stopping after this step…")
 
     @property
     def is_stopping(self) -> bool:
@@ -115,9 +121,9 @@ class View(anywidget.AnyWidget):
         while True:
             label, work = self._work.get()
             try:
-                if not self._is_stopping.is_set():
-                    self._begin(label)
-                    self._attempt(work)
+                self._is_stopping.clear()  # what it was meant for is over or was dropped
+                self._begin(label)
+                self._attempt(work)
                 if self._work.unfinished_tasks == 1:
                     self._idle()
             finally:

@@ -119,6 +119,29 @@ def test_stop_ends_a_run_after_the_step_that_runs(setup: Setup) -> None:
     assert view.status.startswith("Done: ")
 
 
+def test_a_reset_while_it_runs_starts_again(setup: Setup) -> None:
+    entered, release = threading.Event(), threading.Event()
+
+    def slow(prompt: Prompt, adapter: Adapter | None) -> str:
+        entered.set()
+        release.wait(10)
+        return first_title(prompt, adapter)
+
+    bench = Bench("sample", train_mem=True)
+    bench.given = ScriptedEngine(slow)
+    view = EpisodeView(bench, is_probed=False)
+    view.run()
+    view.run()  # waits behind the first, and is dropped
+    entered.wait(10)
+    view.on_reset()
+    view.on_next()
+    release.set()
+    view.wait()
+    assert view.status == "Ready: 1 steps so far."
+    assert len(view.traces[0].steps) == 1
+    assert bench.given.num_attached == 0
+
+
 def test_branches_share_an_engine_that_holds_one_memory() -> None:
     bench = Bench("sample", train_mem=True)
     bench.given = ScriptedEngine(is_exclusive=True)
