@@ -46,7 +46,8 @@ class Worker:
         examples: All of the run's data.
 
     Raises:
-        ConfigError: Another worker of this name is still at its files.
+        ConfigError: Another worker of this name is still at its files, or the engine holds one
+            memory at a time and several episodes are to share it.
     """
 
     def __init__(
@@ -57,6 +58,11 @@ class Worker:
         engine: Engine,
         examples: Sequence[Example],
     ) -> None:
+        if settings.concurrency > 1 and engine.is_exclusive:
+            raise ConfigError(
+                f"strategy {config.strategy} holds one memory at a time: "
+                "use --concurrency 1, or --strategy hot"
+            )
         self.name, self.engine = name, engine
         self.stages: dict[str, str] = {}
         """What each running episode does, by id."""

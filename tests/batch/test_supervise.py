@@ -16,10 +16,12 @@ import pytest
 
 from pmi_kernel.batch import RunSettings, supervise
 from pmi_kernel.batch.jobs import Job, find_jobs, launch, request_of
+from pmi_kernel.batch.worker import Worker
 from pmi_kernel.bench.batch import kill_at_random
+from pmi_kernel.engines.scripted import ScriptedEngine
 from pmi_kernel.errors import ConfigError, EngineError
 from pmi_kernel.records import read_records
-from pmi_kernel.types import EvalResult, StepKind, Trace
+from pmi_kernel.types import EvalResult, Example, StepKind, Trace
 from tests.batch.results import same
 from tests.batch.scripts import POISON, SCRIPTED, SLOW
 
@@ -159,6 +161,15 @@ def test_a_model_that_is_not_there_is_told_at_once(tmp_path: Path) -> None:
     config = SCRIPTED.model_copy(update={"engine": "hf", "model": "/no/such/model"})
     with pytest.raises(ConfigError, match="/no/such/model"):
         supervise(RunSettings(out=tmp_path, limit=1), config)
+
+
+def test_several_episodes_cannot_share_an_engine_that_holds_one_memory(
+    tmp_path: Path, sample: list[Example]
+) -> None:
+    settings = RunSettings(out=tmp_path, concurrency=2)
+    engine = ScriptedEngine(is_exclusive=True)
+    with pytest.raises(ConfigError, match="one memory at a time"):
+        Worker("cpu0", settings, SCRIPTED, engine, sample)
 
 
 def test_the_wrong_passage_is_another_questions_snippet(tmp_path: Path) -> None:
