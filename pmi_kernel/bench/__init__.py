@@ -3,13 +3,14 @@
 from collections.abc import Callable
 
 from pmi_kernel.bench.batch import crash, episodes, harness
-from pmi_kernel.bench.engines import inject, restore, rows, train
+from pmi_kernel.bench.engines import generate, inject, restore, rows, train
 
 BENCHMARKS: dict[str, Callable[..., object]] = {
     "restore": restore,
     "inject": inject,
     "rows": rows,
     "train": train,
+    "generate": generate,
     "episodes": episodes,
     "harness": harness,
     "crash": crash,

@@ -3,13 +3,14 @@
 import gc
 import time
 from pathlib import Path
+from statistics import median
 from typing import Any, get_args
 
 import psutil
 
 from pmi_kernel.bench.figures import show_figures
 from pmi_kernel.config import EngineConfig
-from pmi_kernel.engines.base import Engine, Message
+from pmi_kernel.engines.base import Engine, Message, Sampling
 from pmi_kernel.engines.injection import Strategy
 from pmi_kernel.memory.lora import LoraRecipe, LoraWeights
 
@@ -245,3 +246,57 @@ def _peft_per_s(base: Any, ids: Any, recipe: LoraRecipe) -> float:
             optimizer.zero_grad(set_to_none=True)
         wrapped.delete_adapter(name)
     return len(ids) / (time.perf_counter() - start)
+
+
+def generate(
+    tokens: int = 48, repeats: int = 5, model: str = "smollm2-135m", out: Path | None = None
+) -> dict[str, float]:
+    """Tokens per second of the engine layer, against the bare library on the same prompts.
+
+    The two take turns, prompt by prompt, and the medians are compared.
+
+    Args:
+        tokens: Most new tokens of each prompt; the library makes as many as the layer did.
+        repeats: Turns over the prompts.
+        model: The model, as in pmi run.
+        out: Write the figures here too, as JSON.
+    """
+    import torch
+    from transformers import AutoTokenizer
+
+    from pmi_kernel.data import load_examples
+    from pmi_kernel.engines.chat import ChatTokenizer
+    from pmi_kernel.engines.hf import HfEngine
+    from pmi_kernel.prompts import answer_prompt
+
+    engine = HfEngine(model, dtype="float32")
+    chat = ChatTokenizer(AutoTokenizer.from_pretrained(engine.source), name=model)
+    questions = [example.task.question for example in load_examples("sample")[:4]]
+    prompts = [answer_prompt(question, None, shots=3) for question in questions]
+    sampling = Sampling(max_tokens=tokens)
+    layer: list[float] = []
+    bare: list[float] = []
+    for _ in range(repeats + 1):
+        for prompt in prompts:
+            start = time.perf_counter()
+            made = len(engine.generate(prompt, sampling=sampling).token_ids)
+            layer.append(made / (time.perf_counter() - start))
+            ids = torch.tensor([chat.render(prompt)], device=engine.model.device)
+            start = time.perf_counter()
+            with torch.inference_mode():
+                engine.model.generate(
+                    input_ids=ids,
+                    attention_mask=torch.ones_like(ids),
+                    min_new_tokens=made,
+                    max_new_tokens=made,
+                    do_sample=False,
+                )
+            bare.append(made / (time.perf_counter() - start))
+    warm = len(prompts)
+    layer_per_s, bare_per_s = median(layer[warm:]), median(bare[warm:])
+    figures = {
+        "bare_tokens_per_s": bare_per_s,
+        "layer_tokens_per_s": layer_per_s,
+        "layer_costs_percent": 100 * (bare_per_s / layer_per_s - 1),
+    }
+    return show_figures(figures, out)
