@@ -12,6 +12,7 @@ import psutil
 from pmi_kernel.batch import RunSettings, run, supervise
 from pmi_kernel.batch.jobs import Job, launch
 from pmi_kernel.batch.merge import merge
+from pmi_kernel.batch.progress import RunningScores
 from pmi_kernel.bench.figures import show_figures
 from pmi_kernel.data import write_examples
 from pmi_kernel.data.synth import synthesize
@@ -123,8 +124,14 @@ def crash(kills: int = 200, seed: int = 0, out: Path | None = None) -> dict[str,
             figures["runs"] += 1
             settings = RunSettings(out=folder / f"run-{figures['runs']:.0f}", workers=2)
             job = launch(config, settings)
+            scores, num_done = RunningScores(settings.out), 0
             while job.status()["state"] != "done":
-                time.sleep(rng.uniform(0.05, 0.6))
+                # Mostly in the middle of the work, at times while everything is starting.
+                is_early = rng.random() < 0.1
+                while not is_early and scores.update() <= num_done and job.is_running:
+                    time.sleep(0.02)
+                time.sleep(rng.uniform(0.0, 0.2))
+                num_done = scores.update()
                 victim = kill_at_random(job, rng)
                 if victim:
                     figures[f"{victim}s_killed"] += 1
