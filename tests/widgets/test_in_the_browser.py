@@ -333,6 +333,19 @@ class Batch(Notebook):
         )
 
 
+LAST_POINT = """() => {
+  const charts = [...document.querySelectorAll(".jp-RenderedPlotly")];
+  const chart = charts.find((c) => c.textContent.includes("click a point to open it"));
+  if (!chart) return null;
+  chart.scrollIntoView({ block: "center" });
+  const point = [...chart.querySelectorAll(".points path")].at(-1);
+  if (!point) return null;
+  const box = point.getBoundingClientRect();
+  return { x: box.x + box.width / 2, y: box.y + box.height / 2 };
+}"""
+"""Bring the chart whose points open episodes into view; say where its last point is, if drawn."""
+
+
 def test_a_batch_is_launched_watched_cancelled_and_gone_on_with(
     page: Page, lab: Lab, watch: Watch, pictures: Path
 ) -> None:
@@ -362,19 +375,19 @@ def test_a_batch_is_launched_watched_cancelled_and_gone_on_with(
     charts = page.locator(".pmi", has=page.get_by_text("percent [95 % bootstrap interval]"))
     charts.get_by_role("button", name="Refresh").click()
     expect(charts).to_contain_text("60 episodes")
-    expect(page.locator(".js-plotly-plot")).to_have_count(4)
+    expect(page.locator(".jp-RenderedPlotly")).to_have_count(4)
     opened = notebook.replay.locator("h2")
     before_click = opened.inner_text()
-    chart = page.locator(".js-plotly-plot", has_text="click a point to open it")
-    chart.scroll_into_view_if_needed()
-    page.wait_for_timeout(1000)  # the view listens to new charts twice a second
-    points = chart.locator(".points path")
-    box = points.nth(points.count() - 1).bounding_box()
-    assert box is not None
-    page.mouse.move(box["x"] + box["width"] / 2 + 1, box["y"] + box["height"] / 2)
-    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-    page.mouse.down()
-    page.mouse.up()
+    for _ in range(10):  # the charts are drawn anew, and the view listens to new ones in a while
+        page.wait_for_timeout(1000)
+        if opened.inner_text() != before_click:
+            break
+        place = page.evaluate(LAST_POINT)
+        if place is not None:
+            page.mouse.move(place["x"] + 1, place["y"])
+            page.mouse.move(place["x"], place["y"])
+            page.mouse.down()
+            page.mouse.up()
     expect(opened).not_to_have_text(before_click)
 
     row = notebook.replay.locator(".pmi-choices tbody button").nth(3)
@@ -383,6 +396,6 @@ def test_a_batch_is_launched_watched_cancelled_and_gone_on_with(
     expect(notebook.replay.locator(".pmi-head")).to_contain_text(episode_id)
     notebook.replay.locator("select[name=answer]").select_option("right")
     expect(notebook.replay.locator(".pmi-choices tbody tr")).not_to_have_count(60)
-    chart.scroll_into_view_if_needed()
+    page.evaluate(LAST_POINT)
     page.screenshot(path=pictures / "charts.png")
     expect_clean(watch)
