@@ -262,15 +262,13 @@ def generate(
         out: Write the figures here too, as JSON.
     """
     import torch
-    from transformers import AutoTokenizer
 
     from pmi_kernel.data import load_examples
-    from pmi_kernel.engines.chat import ChatTokenizer
     from pmi_kernel.engines.hf import HfEngine
     from pmi_kernel.prompts import answer_prompt
 
     engine = HfEngine(model, dtype="float32")
-    chat = ChatTokenizer(AutoTokenizer.from_pretrained(engine.source), name=model)
+    bare_model, chat = engine.checkpoint.model, engine.checkpoint.chat
     questions = [example.task.question for example in load_examples("sample")[:4]]
     prompts = [answer_prompt(question, None, shots=3) for question in questions]
     sampling = Sampling(max_tokens=tokens)
@@ -281,10 +279,10 @@ def generate(
             start = time.perf_counter()
             made = len(engine.generate(prompt, sampling=sampling).token_ids)
             layer.append(made / (time.perf_counter() - start))
-            ids = torch.tensor([chat.render(prompt)], device=engine.model.device)
+            ids = torch.tensor([chat.render(prompt)], device=bare_model.device)
             start = time.perf_counter()
             with torch.inference_mode():
-                engine.model.generate(
+                bare_model.generate(
                     input_ids=ids,
                     attention_mask=torch.ones_like(ids),
                     min_new_tokens=made,

@@ -6,7 +6,8 @@ waiting request and all that share its key, runs them as one batch, and hands ou
 
 import threading
 import time
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -31,6 +32,7 @@ class MicroBatcher(Generic[Request]):
             than one request, each is run again by itself, so that only the one at fault fails.
         max_batch: Most requests in a batch.
         linger_s: How long a leader waits for company after a batch that had some.
+        gate: Entered before a batch is put together and left after it ran.
     """
 
     def __init__(
@@ -39,10 +41,12 @@ class MicroBatcher(Generic[Request]):
         *,
         max_batch: int,
         linger_s: float = 0.01,
+        gate: Callable[[], AbstractContextManager[object]] = nullcontext,
     ) -> None:
         self._run = run
         self._max_batch = max_batch
         self._linger_s = linger_s
+        self._gate = gate
         self._waiting: list[_Job[Request]] = []
         self._changed = threading.Condition()
         self._is_busy = False
@@ -75,28 +79,30 @@ class MicroBatcher(Generic[Request]):
             raise job.error
         return job.result
 
-    def exclusive(self, action: Callable[[], object]) -> object:
-        """Run `action` while no batch runs."""
+    @contextmanager
+    def exclusively(self) -> Iterator[None]:
+        """Within the context no batch runs."""
         with self._changed:
             while self._is_busy:
                 self._changed.wait()
             self._is_busy = True
         try:
-            return action()
+            yield
         finally:
             with self._changed:
                 self._is_busy = False
                 self._changed.notify_all()
 
     def _serve(self) -> None:
-        if self._last_size > 1:
-            time.sleep(self._linger_s)
-        with self._changed:
-            key = self._waiting[0].key
-            batch = [job for job in self._waiting if job.key == key][: self._max_batch]
-            self._waiting = [job for job in self._waiting if job not in batch]
-        self._last_size = len(batch)
-        self._fill(batch)
+        with self._gate():
+            if self._last_size > 1:
+                time.sleep(self._linger_s)
+            with self._changed:
+                key = self._waiting[0].key
+                batch = [job for job in self._waiting if job.key == key][: self._max_batch]
+                self._waiting = [job for job in self._waiting if job not in batch]
+            self._last_size = len(batch)
+            self._fill(batch)
 
     def _fill(self, batch: Sequence[_Job[Request]]) -> None:
         try:

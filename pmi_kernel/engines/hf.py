@@ -1,25 +1,15 @@
 """The transformers engine: CPU or CUDA, greedy or drawn, guided or free, many memories at once."""
 
-import gc
 import itertools
-import sys
 import time
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Any, cast
+from dataclasses import dataclass, field
+from typing import cast
 
 import numpy as np
 import torch
 from jaxtyping import Float32
-from transformers import (
-    AutoModelForCausalLM,
-    AutoTokenizer,
-    GenerationConfig,
-    LogitsProcessorList,
-    StoppingCriteriaList,
-)
-from transformers.utils import logging as transformers_logging
+from transformers import LogitsProcessorList, StoppingCriteriaList
 
 from pmi_kernel.engines.base import (
     Adapter,
@@ -31,26 +21,21 @@ from pmi_kernel.engines.base import (
     Training,
 )
 from pmi_kernel.engines.batcher import MicroBatcher
-from pmi_kernel.engines.chat import ChatTokenizer
+from pmi_kernel.engines.checkpoint import Checkpoint, Trainer
 from pmi_kernel.engines.decoding import RowControl
-from pmi_kernel.engines.device import choose_device, choose_dtype
 from pmi_kernel.engines.injection import Strategy, make_injection
-from pmi_kernel.engines.models import model_hash, resolve_model
-from pmi_kernel.errors import ConfigError, EngineError
+from pmi_kernel.errors import EngineError
 from pmi_kernel.memory.lora import LoraRecipe, LoraWeights
-from pmi_kernel.memory.rows import LoraRows
-from pmi_kernel.memory.training import Trained, TrainJob, train_loras
 
 
 @dataclass(frozen=True, slots=True)
 class _Request:
-    """What one caller asks of a batch; `continuation` is empty for generation and training."""
+    """What one caller asks of a batch; `continuation` is empty for generation."""
 
     token_ids: tuple[int, ...]
     adapter: Adapter | None
     sampling: Sampling = field(default_factory=Sampling)
     continuation: tuple[int, ...] = ()
-    seed: int = 0
 
 
 class HfEngine:
@@ -77,47 +62,16 @@ class HfEngine:
         dtype: str = "auto",
         max_batch: int = 16,
     ) -> None:
-        self.device = choose_device(device)
-        self.dtype = choose_dtype(dtype, self.device)
-        self.source = resolve_model(model)
-        self._name = model
-        try:
-            self._chat = ChatTokenizer(AutoTokenizer.from_pretrained(self.source), name=model)
-            self.load(self.source)
-        except OSError as error:
-            raise ConfigError(f"model {model!r} cannot be loaded: {error}") from error
-        self._max_tokens: int = getattr(self.model.config, "max_position_embeddings", sys.maxsize)
-        self._injection = make_injection(strategy, self)
+        self.checkpoint = Checkpoint(model, device=device, dtype=dtype)
+        self._chat = self.checkpoint.chat
+        self._injection = make_injection(strategy, self.checkpoint)
         self.is_exclusive = self._injection.is_exclusive
         self._strategy = strategy
         self._ids = itertools.count(1)
         self._batcher = MicroBatcher(self._run, max_batch=max_batch)
-
-    def load(self, source: str | Path) -> None:
-        """Load a checkpoint as the serving model; for the injection strategies."""
-        verbosity = transformers_logging.is_progress_bar_enabled()
-        transformers_logging.disable_progress_bar()
-        try:
-            model: Any = AutoModelForCausalLM.from_pretrained(source, dtype=self.dtype)
-        finally:
-            if verbosity:
-                transformers_logging.enable_progress_bar()
-        # A model's own decoding defaults (sampling, penalties) would change what greedy means.
-        model.generation_config = GenerationConfig(
-            eos_token_id=model.generation_config.eos_token_id or self._chat.eos_id,
-            pad_token_id=0,
-            do_sample=False,
+        self._trainer = Trainer(
+            self.checkpoint, max_batch=max_batch, gate=self._batcher.exclusively
         )
-        model.to(self.device).eval().requires_grad_(False)
-        self.model: Any = model
-        self.rows = LoraRows(self.model)
-
-    def purge(self) -> None:
-        """Drop the serving model and give its memory back; for the injection strategies."""
-        del self.model, self.rows
-        gc.collect()
-        if self.device.type == "cuda":
-            torch.cuda.empty_cache()
 
     # -- the protocol ---------------------------------------------------------------------------
 
@@ -127,7 +81,7 @@ class HfEngine:
         """See `Engine.generate`."""
         start = time.perf_counter()
         token_ids = self._chat.render(prompt)
-        self._check_length(len(token_ids) + sampling.max_tokens)
+        self.checkpoint.check_length(len(token_ids) + sampling.max_tokens)
         request = _Request(token_ids, adapter, sampling)
         new_ids, logprobs, finish = cast(
             "tuple[tuple[int, ...], tuple[float, ...], Finish]",
@@ -156,53 +110,30 @@ class HfEngine:
 
     def train(self, text: str, recipe: LoraRecipe, *, adapter: Adapter | None = None) -> Training:
         """See `Engine.train`; concurrent calls with one recipe (but its seed) train together."""
-        start = time.perf_counter()
-        token_ids = self._chat.encode(text)
-        if len(token_ids) < 2:
-            raise EngineError(f"next-token training needs two tokens or more; the text is {text!r}")
-        self._check_length(len(token_ids))
-        request = _Request(token_ids, adapter, seed=recipe.seed)
-        trained = cast("Trained", self._batcher.submit(replace(recipe, seed=0), request))
-        return Training(
-            text=text,
-            weights=trained.weights,
-            losses_nats=trained.losses_nats,
-            num_tokens=len(token_ids) - 1,
-            seconds_s=time.perf_counter() - start,
-        )
+        return self._trainer.train(text, recipe, self._injection.rows([adapter])[0])
 
     def attach(self, weights: LoraWeights, *, replaces: Adapter | None = None) -> Adapter:
         """See `Engine.attach`."""
         adapter = Adapter(next(self._ids), weights)
-        self._batcher.exclusive(lambda: self._injection.attach(adapter, replaces))
+        with self._batcher.exclusively():
+            self._injection.attach(adapter, replaces)
         return adapter
 
     def detach(self, adapter: Adapter) -> None:
         """See `Engine.detach`."""
-        self._batcher.exclusive(lambda: self._injection.detach(adapter))
+        with self._batcher.exclusively():
+            self._injection.detach(adapter)
 
     def describe(self) -> Mapping[str, str]:
         """See `Engine.describe`."""
-        return {
-            "model": self._name,
-            "model_hash": model_hash(self.source),
-            "dtype": str(self.dtype).removeprefix("torch."),
-            "device": self.device.type,
-            "strategy": self._strategy,
-        }
+        return {**self.checkpoint.describe(), "strategy": self._strategy}
 
     def close(self) -> None:
         """See `Engine.close`."""
-        self._batcher.exclusive(self.purge)
+        with self._batcher.exclusively():
+            self.checkpoint.purge()
 
     # -- batches --------------------------------------------------------------------------------
-
-    def _check_length(self, num_tokens: int) -> None:
-        if num_tokens > self._max_tokens:
-            raise EngineError(
-                f"{num_tokens} tokens asked of a model that takes {self._max_tokens}; "
-                "lower max_chars, topk, shots or max_steps"
-            )
 
     def _teacher_force(
         self, prompt: Prompt, continuation: str, adapter: Adapter | None
@@ -211,15 +142,14 @@ class HfEngine:
         ids = self._chat.encode(continuation)
         if not ids:
             raise EngineError(f"the continuation {continuation!r} has no token to score")
-        self._check_length(len(token_ids) + len(ids))
+        self.checkpoint.check_length(len(token_ids) + len(ids))
         request = _Request(token_ids, adapter, continuation=ids)
         return cast("torch.Tensor", self._batcher.submit("score", request)), ids
 
     def _run(self, key: Hashable, requests: Sequence[_Request]) -> Sequence[object]:
-        factors = self.rows.gather(self._injection.rows([r.adapter for r in requests]))
-        if isinstance(key, LoraRecipe):
-            return self._train_batch(key, requests)
-        with torch.inference_mode(), self.rows.using(factors):
+        rows = self.checkpoint.rows
+        factors = rows.gather(self._injection.rows([r.adapter for r in requests]))
+        with torch.inference_mode(), rows.using(factors):
             return self._score_batch(requests) if key == "score" else self._generate_batch(requests)
 
     def _generate_batch(self, requests: Sequence[_Request]) -> Sequence[object]:
@@ -227,10 +157,10 @@ class HfEngine:
         ids, mask = self._pad([(0,) * (width - len(r.token_ids)) + r.token_ids for r in requests])
         for row, request in enumerate(requests):
             mask[row, : width - len(request.token_ids)] = 0
-        eos = self.model.generation_config.eos_token_id
-        eos_ids = eos if isinstance(eos, list) else [eos]
-        control = RowControl([r.sampling for r in requests], self._chat, width, eos_ids)
-        sequences = self.model.generate(
+        control = RowControl(
+            [r.sampling for r in requests], self._chat, width, self.checkpoint.eos_ids
+        )
+        sequences = self.checkpoint.model.generate(
             input_ids=ids,
             attention_mask=mask,
             max_new_tokens=max(r.sampling.max_tokens for r in requests),
@@ -245,20 +175,12 @@ class HfEngine:
         ids, mask = self._pad([tokens + (0,) * (width - len(tokens)) for tokens in whole])
         for row, tokens in enumerate(whole):
             mask[row, len(tokens) :] = 0
-        logits = self.model(input_ids=ids, attention_mask=mask, use_cache=False).logits
+        logits = self.checkpoint.model(input_ids=ids, attention_mask=mask, use_cache=False).logits
         return [
             logits[row, len(r.token_ids) - 1 : len(tokens) - 1].float().log_softmax(-1).cpu()
             for row, (r, tokens) in enumerate(zip(requests, whole, strict=True))
         ]
 
-    def _train_batch(self, recipe: LoraRecipe, requests: Sequence[_Request]) -> Sequence[object]:
-        below = self._injection.rows([r.adapter for r in requests])
-        jobs = [
-            TrainJob(request.token_ids, weights, request.seed)
-            for request, weights in zip(requests, below, strict=True)
-        ]
-        return train_loras(self.model, self.rows, jobs, recipe)
-
     def _pad(self, rows: Sequence[tuple[int, ...]]) -> tuple[torch.Tensor, torch.Tensor]:
-        ids = torch.tensor(rows, device=self.device)
+        ids = torch.tensor(rows, device=self.checkpoint.device)
         return ids, torch.ones_like(ids)

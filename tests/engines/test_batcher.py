@@ -104,4 +104,5 @@ def test_an_interrupt_reaches_its_caller_and_frees_the_batcher() -> None:
     with pytest.raises(KeyboardInterrupt):
         batcher.submit("k", 0)
     assert batcher.submit("k", 1) == 1
-    assert batcher.exclusive(lambda: "alone") == "alone"
+    with batcher.exclusively():
+        assert batcher.num_waiting == 0

@@ -1,0 +1,145 @@
+"""A checkpoint under transformers, with row-wise LoRA; and the trainer that works on it."""
+
+import gc
+import sys
+import time
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
+from transformers.utils import logging as transformers_logging
+
+from pmi_kernel.engines.base import Training
+from pmi_kernel.engines.batcher import MicroBatcher
+from pmi_kernel.engines.chat import ChatTokenizer
+from pmi_kernel.engines.device import choose_device, choose_dtype
+from pmi_kernel.engines.models import model_hash, resolve_model
+from pmi_kernel.errors import ConfigError, EngineError
+from pmi_kernel.memory.lora import LoraRecipe, LoraWeights
+from pmi_kernel.memory.rows import LoraRows
+from pmi_kernel.memory.training import Trained, TrainJob, train_loras
+
+
+class Checkpoint:
+    """A causal language model and its tokenizer.
+
+    Args:
+        name: `smollm2-135m` (embedded), a local directory, or a Hub name.
+        device: `cpu`, `cuda`, `cuda:1`, ..., or `auto`: CUDA where there is one.
+        dtype: `float32`, `bfloat16`, or `auto`: bfloat16 where it is faster, else float32.
+
+    Attributes:
+        model: The model; its own parameters are never trained.
+        rows: The row-wise LoRA hooks of its linear layers.
+        chat: Its tokenizer.
+        max_tokens: Most tokens that it takes.
+
+    Raises:
+        ConfigError: The model cannot be loaded, or has no chat template.
+    """
+
+    def __init__(self, name: str, *, device: str = "auto", dtype: str = "auto") -> None:
+        self.name = name
+        self.device = choose_device(device)
+        self.dtype = choose_dtype(dtype, self.device)
+        self.source = resolve_model(name)
+        try:
+            self.chat = ChatTokenizer(AutoTokenizer.from_pretrained(self.source), name=name)
+            self.load(self.source)
+        except OSError as error:
+            raise ConfigError(f"model {name!r} cannot be loaded: {error}") from error
+        self.max_tokens: int = getattr(self.model.config, "max_position_embeddings", sys.maxsize)
+
+    def load(self, source: str | Path) -> None:
+        """Load the weights of a folder or Hub name."""
+        verbosity = transformers_logging.is_progress_bar_enabled()
+        transformers_logging.disable_progress_bar()
+        try:
+            model: Any = AutoModelForCausalLM.from_pretrained(source, dtype=self.dtype)
+        finally:
+            if verbosity:
+                transformers_logging.enable_progress_bar()
+        # A model's own decoding defaults (sampling, penalties) would change what greedy means.
+        model.generation_config = GenerationConfig(
+            eos_token_id=model.generation_config.eos_token_id or self.chat.eos_id,
+            pad_token_id=0,
+            do_sample=False,
+        )
+        model.to(self.device).eval().requires_grad_(False)
+        self.model: Any = model
+        self.rows = LoraRows(self.model)
+
+    def purge(self) -> None:
+        """Drop the model and give its memory back."""
+        del self.model, self.rows
+        gc.collect()
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    @property
+    def eos_ids(self) -> list[int]:
+        """The model's end tokens."""
+        eos = self.model.generation_config.eos_token_id
+        return list(eos) if isinstance(eos, list) else [eos]
+
+    def check_length(self, num_tokens: int) -> None:
+        """Raise `EngineError` where the model does not take so many tokens."""
+        if num_tokens > self.max_tokens:
+            raise EngineError(
+                f"{num_tokens} tokens asked of a model that takes {self.max_tokens}; "
+                "lower max_chars, topk, shots or max_steps"
+            )
+
+    def describe(self) -> Mapping[str, str]:
+        """Return name, hash, dtype and device."""
+        return {
+            "model": self.name,
+            "model_hash": model_hash(self.source),
+            "dtype": str(self.dtype).removeprefix("torch."),
+            "device": self.device.type,
+        }
+
+
+class Trainer:
+    """Trains memories on a checkpoint; concurrent calls with one recipe (but its seed) go together.
+
+    Args:
+        checkpoint: What is trained on; its weights stay as they are.
+        max_batch: Most memories trained in one batch.
+        gate: Entered around every batch, so that others do not work meanwhile.
+    """
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        *,
+        max_batch: int,
+        gate: Callable[[], AbstractContextManager[object]] = nullcontext,
+    ) -> None:
+        self._checkpoint = checkpoint
+        self._batcher = MicroBatcher(self._run, max_batch=max_batch, gate=gate)
+
+    def train(self, text: str, recipe: LoraRecipe, below: LoraWeights | None = None) -> Training:
+        """Return a LoRA trained on `text`, on top of `below`; see `Engine.train`."""
+        start = time.perf_counter()
+        token_ids = self._checkpoint.chat.encode(text)
+        if len(token_ids) < 2:
+            raise EngineError(f"next-token training needs two tokens or more; the text is {text!r}")
+        self._checkpoint.check_length(len(token_ids))
+        job = TrainJob(token_ids, below, recipe.seed)
+        trained = cast("Trained", self._batcher.submit(replace(recipe, seed=0), job))
+        return Training(
+            text=text,
+            weights=trained.weights,
+            losses_nats=trained.losses_nats,
+            num_tokens=len(token_ids) - 1,
+            seconds_s=time.perf_counter() - start,
+        )
+
+    def _run(self, recipe: Hashable, jobs: Sequence[TrainJob]) -> Sequence[object]:
+        assert isinstance(recipe, LoraRecipe)
+        return train_loras(self._checkpoint.model, self._checkpoint.rows, jobs, recipe)
