@@ -27,8 +27,9 @@ class Settings(BaseModel):
 class EngineConfig(Settings):
     """Which model serves, and how memories are put into it."""
 
-    engine: Literal["hf", "scripted"] = "hf"
-    """Serving engine: hf (transformers), or scripted (no model; for trying the workbench out)."""
+    engine: Literal["hf", "vllm", "scripted"] = "hf"
+    """Serving engine: hf (transformers), vllm (continuous batching; an extra), or scripted (no
+    model; for trying the workbench out)."""
     model: str = "smollm2-135m"
     """Model: smollm2-135m (embedded), a local directory, a Hub name; a script: module:function."""
     strategy: Literal["hot", "inplace", "merge_reload"] = "hot"
@@ -40,6 +41,10 @@ class EngineConfig(Settings):
     """Number format; auto is bfloat16 where it was measured to be faster, else float32."""
     max_batch: Annotated[int, Field(ge=1)] = 16
     """Most requests that share one forward pass."""
+    max_rank: Annotated[int, Field(ge=1, le=512)] = 64
+    """vllm: largest rank of an episode's memories together; every slot takes room for it."""
+    kv_cache_gib: Annotated[float, Field(gt=0)] = 2.0
+    """vllm: size of the key-value cache in GiB."""
     seed: int = 0
     """Seeds every draw: decoding, LoRA initialisation, random, numpy and torch."""
     temperature: Annotated[float, Field(ge=0)] = 0.0
@@ -55,6 +60,18 @@ class EngineConfig(Settings):
             from pmi_kernel.engines.scripted import ScriptedEngine, find_script
 
             return ScriptedEngine(find_script(self.model))
+        if self.engine == "vllm":
+            from pmi_kernel.engines.vllm.engine import VllmEngine
+
+            return VllmEngine(
+                self.model,
+                strategy=self.strategy,
+                device=self.device,
+                dtype=self.dtype,
+                max_batch=self.max_batch,
+                max_rank=self.max_rank,
+                kv_cache_gib=self.kv_cache_gib,
+            )
         from pmi_kernel.engines.hf import HfEngine
 
         return HfEngine(

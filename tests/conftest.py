@@ -1,4 +1,5 @@
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -34,7 +35,18 @@ def sample() -> list[Example]:
     return load_examples("sample")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--engine", default="hf", choices=["hf", "vllm"], help="what serves the model")
+
+
 @pytest.fixture(scope="session")
-def engine() -> Engine:
+def engine_name(request: pytest.FixtureRequest) -> str:
+    return str(request.config.getoption("--engine"))
+
+
+@pytest.fixture(scope="session")
+def engine(engine_name: str) -> Iterator[Engine]:
     """The embedded model, in the format in which results do not depend on what shares a batch."""
-    return EngineConfig(dtype="float32").build_engine()
+    engine = EngineConfig(engine=engine_name, dtype="float32").build_engine()  # type: ignore[arg-type]
+    yield engine
+    engine.close()

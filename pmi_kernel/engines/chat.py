@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import cast
 
 import jinja2
@@ -61,6 +62,10 @@ class ChatTokenizer:
     def pieces(self, token_ids: Sequence[int]) -> tuple[str, ...]:
         """Return the text of each token."""
         return tuple(self.decode([token]) for token in token_ids)
+
+    def save(self, folder: Path) -> None:
+        """Write the tokenizer's files into a folder."""
+        self._tokenizer.save_pretrained(folder)
 
     @property
     def eos_id(self) -> int | None:

@@ -3,8 +3,8 @@
 import gc
 import sys
 import time
-from collections.abc import Callable, Hashable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -56,13 +56,8 @@ class Checkpoint:
 
     def load(self, source: str | Path) -> None:
         """Load the weights of a folder or Hub name."""
-        verbosity = transformers_logging.is_progress_bar_enabled()
-        transformers_logging.disable_progress_bar()
-        try:
+        with no_progress_bars():
             model: Any = AutoModelForCausalLM.from_pretrained(source, dtype=self.dtype)
-        finally:
-            if verbosity:
-                transformers_logging.enable_progress_bar()
         # A model's own decoding defaults (sampling, penalties) would change what greedy means.
         model.generation_config = GenerationConfig(
             eos_token_id=model.generation_config.eos_token_id or self.chat.eos_id,
@@ -102,6 +97,18 @@ class Checkpoint:
             "dtype": str(self.dtype).removeprefix("torch."),
             "device": self.device.type,
         }
+
+
+@contextmanager
+def no_progress_bars() -> Iterator[None]:
+    """Within the context transformers draws no progress bars."""
+    is_on = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if is_on:
+            transformers_logging.enable_progress_bar()
 
 
 class Trainer:

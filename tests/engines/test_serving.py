@@ -1,4 +1,4 @@
-"""The transformers engine on the embedded model; the same facts for both injection strategies."""
+"""What serves the embedded model, by every injection strategy; `--engine` says which engine."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +22,10 @@ GOLD = "Quill Tarvane was born in Ostermoor."
 RECIPE = LoraRecipe(steps=6, lr=1e-3)
 
 
+def build(engine: str, strategy: str) -> Engine:
+    return EngineConfig(engine=engine, dtype="float32", strategy=strategy).build_engine()  # type: ignore[arg-type]
+
+
 @pytest.fixture(scope="module")
 def memories(engine: Engine) -> list[LoraWeights]:
     texts = [FACT, "Isolde Brack leads Dunmarsh Lines.", "The Harrick Tower was finished in 1902."]
@@ -30,15 +34,15 @@ def memories(engine: Engine) -> list[LoraWeights]:
 
 
 @pytest.fixture(scope="module")
-def reloading() -> Iterator[Engine]:
-    engine = EngineConfig(dtype="float32", strategy="merge_reload").build_engine()
+def reloading(engine_name: str) -> Iterator[Engine]:
+    engine = build(engine_name, "merge_reload")
     yield engine
     engine.close()
 
 
 @pytest.fixture(scope="module")
-def inplace() -> Iterator[Engine]:
-    engine = EngineConfig(dtype="float32", strategy="inplace").build_engine()
+def inplace(engine_name: str) -> Iterator[Engine]:
+    engine = build(engine_name, "inplace")
     yield engine
     engine.close()
 
@@ -190,10 +194,7 @@ def test_the_engine_says_what_it_is(engine: Engine) -> None:
     assert len(description["model_hash"]) == 64
 
 
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [({"device": "cuda:9"}, "CUDA devices"), ({"device": "nose"}, "nose")],
-)
-def test_a_device_that_is_not_there_is_refused(settings: dict[str, str], message: str) -> None:
-    with pytest.raises(ConfigError, match=message):
-        EngineConfig(**settings).build_engine()  # type: ignore[arg-type]
+@pytest.mark.parametrize("device", ["cuda:9", "nose"])
+def test_a_device_that_is_not_there_is_refused(engine_name: str, device: str) -> None:
+    with pytest.raises(ConfigError, match=device):
+        EngineConfig(engine=engine_name, device=device).build_engine()  # type: ignore[arg-type]

@@ -1,0 +1,1 @@
+"""The vLLM engine: continuous batching, and memories taken in and out while it serves."""

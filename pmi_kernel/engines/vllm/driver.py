@@ -1,0 +1,188 @@
+"""One thread that steps a vLLM engine for callers that each wait for their own request."""
+
+import itertools
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from vllm.inputs.engine import tokens_input
+from vllm.v1.engine.exceptions import EngineDeadError
+
+from pmi_kernel.errors import EngineError
+
+
+class RefusedError(EngineError):
+    """vLLM did not take a request; the fault is the request's own."""
+
+
+@dataclass(slots=True, eq=False)
+class _Job:
+    token_ids: tuple[int, ...]
+    params: Any
+    lora: Any
+    output: Any = None
+    error: EngineError | None = None
+    done: threading.Event = field(default_factory=threading.Event)
+
+
+class Driver:
+    """Continuous batching for blocking calls of several threads.
+
+    What arrives while the engine works joins its batch at the next step. `LLMEngine` is not made
+    for several threads, so only the driver's own thread steps it, and others may touch it only
+    within `paused` or `idle`.
+
+    Args:
+        build: Returns the engine; called again by `rebuild`.
+    """
+
+    def __init__(self, build: Callable[[], Any]) -> None:
+        self.engine = build()
+        self._changed = threading.Condition()
+        self._touching = threading.RLock()
+        self._waiting: list[_Job] = []
+        self._running: dict[str, _Job] = {}
+        self._ids = itertools.count()
+        self._num_pauses = 0
+        self._num_draining = 0
+        self._is_stepping = False
+        self._is_closed = False
+        self._death: Exception | None = None
+        self._thread = threading.Thread(target=self._loop, name="vllm", daemon=True)
+        self._thread.start()
+
+    def ask(self, token_ids: tuple[int, ...], params: Any, lora: Any = None) -> Any:
+        """Return the finished `RequestOutput` of one request.
+
+        Raises:
+            RefusedError: vLLM did not take the request.
+            EngineError: vLLM died.
+        """
+        job = _Job(token_ids, params, lora)
+        with self._changed:
+            self._check_alive()
+            self._waiting.append(job)
+            self._changed.notify_all()
+        job.done.wait()
+        if job.error is not None:
+            raise job.error
+        return job.output
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Within the context the engine takes no step; requests under way go on afterwards."""
+        with self._changed:
+            self._num_pauses += 1
+            while self._is_stepping:
+                self._changed.wait()
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._num_pauses -= 1
+                self._changed.notify_all()
+
+    @contextmanager
+    def touching(self) -> Iterator[Any]:
+        """The engine, between two of its steps, for this caller alone."""
+        with self.paused(), self._touching:
+            self._check_alive()
+            yield self.engine
+
+    @contextmanager
+    def idle(self) -> Iterator[Any]:
+        """The engine with no request under way, for this caller alone."""
+        with self._changed:
+            self._num_draining += 1
+            while self._running and self._death is None:
+                self._changed.wait()
+        try:
+            with self.touching() as engine:
+                yield engine
+        finally:
+            with self._changed:
+                self._num_draining -= 1
+                self._changed.notify_all()
+
+    def replace(self, build: Callable[[], Any]) -> None:
+        """Put another engine in the place of this one, within `idle`; the old one is shut first."""
+        shut(self.engine)
+        self.engine = None
+        self.engine = build()
+
+    def close(self) -> None:
+        """Shut the engine down; waiting requests fail."""
+        with self._changed:
+            self._is_closed = True
+            self._changed.notify_all()
+        self._thread.join()
+        self._fail(EngineError("the engine was closed"))
+        if self.engine is not None:
+            shut(self.engine)
+            self.engine = None
+
+    def _check_alive(self) -> None:
+        if self._death is not None or self._is_closed:
+            raise EngineError(f"vLLM is gone: {self._death or 'the engine was closed'}")
+
+    def _has_work(self) -> bool:
+        return bool(self._running or (self._waiting and not self._num_draining))
+
+    def _loop(self) -> None:
+        while True:
+            with self._changed:
+                while not self._is_closed and (self._num_pauses or not self._has_work()):
+                    self._changed.wait()
+                if self._is_closed:
+                    return
+                admitted: list[_Job] = []
+                if not self._num_draining:
+                    admitted, self._waiting = self._waiting, []
+                self._is_stepping = True
+            try:
+                self._step(admitted)
+            except Exception as error:
+                for job in admitted:
+                    if not job.done.is_set() and job not in self._running.values():
+                        self._waiting.append(job)
+                self._fail(error)
+                return
+            finally:
+                with self._changed:
+                    self._is_stepping = False
+                    self._changed.notify_all()
+
+    def _step(self, admitted: list[_Job]) -> None:
+        for job in admitted:
+            name = str(next(self._ids))
+            try:
+                prompt = tokens_input(list(job.token_ids))
+                self.engine.add_request(name, prompt, job.params, lora_request=job.lora)
+            except EngineDeadError:
+                raise
+            except Exception as error:
+                job.error = RefusedError(f"vLLM: {error}")
+                job.done.set()
+            else:
+                self._running[name] = job
+        for output in self.engine.step() if self._running else ():
+            if output.finished and (job := self._running.pop(output.request_id, None)):
+                job.output = output
+                job.done.set()
+
+    def _fail(self, error: Exception) -> None:
+        with self._changed:
+            self._death = self._death or error
+            jobs = [*self._running.values(), *self._waiting]
+            self._running, self._waiting = {}, []
+        for job in jobs:
+            job.error = EngineError(f"vLLM died: {error}")
+            job.done.set()
+
+
+def shut(engine: Any) -> None:
+    """End an engine and free what it holds."""
+    with suppress(Exception):
+        engine.engine_core.shutdown()

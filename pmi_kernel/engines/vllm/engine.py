@@ -1,0 +1,319 @@
+"""The vLLM engine behind `Engine`: blocking calls of several threads, batched as they come.
+
+vLLM serves and transformers trains, on the same checkpoint: vLLM has no backward pass. On a CPU
+the two take turns, as they would only slow each other down; on a GPU they overlap.
+"""
+
+import itertools
+import multiprocessing
+import os
+import random
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float32
+
+from pmi_kernel.engines.base import (
+    Adapter,
+    Finish,
+    Generation,
+    Prompt,
+    Sampling,
+    Score,
+    Training,
+)
+from pmi_kernel.engines.checkpoint import Checkpoint, Trainer
+from pmi_kernel.engines.injection import Strategy
+from pmi_kernel.errors import ConfigError, EngineError
+from pmi_kernel.memory.lora import LoraRecipe, LoraWeights
+
+_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
+"""The slot sizes that vLLM offers."""
+
+_MOST_TOKENS = 8192
+"""Longest prompt and answer together; the cache must hold one such request."""
+
+_ids = itertools.count(1)
+"""Adapter ids of this process: none is ever used twice, whatever engine it was for."""
+
+
+class VllmEngine:
+    """A causal language model served by vLLM.
+
+    Args:
+        model: `smollm2-135m` (embedded), a local directory, or a Hub name.
+        strategy: `hot` (many memories, one per request), or one at a time: `inplace` (loaded over
+            the running weights) or `merge_reload` (merge, save, purge, reload; in a child process).
+        device: `cpu`, `cuda`, or `auto`: what the installed vLLM is made for.
+        dtype: `float32`, `bfloat16`, or `auto`: bfloat16 where it is faster, else float32.
+        max_batch: Most requests, and most memories, in one forward pass.
+        max_rank: Largest rank of an attached memory; the ranks of stacked memories add up.
+        kv_cache_gib: Size of the key-value cache, GiB.
+
+    Raises:
+        ConfigError: vLLM is not installed or not for this device, or the model cannot be loaded.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        *,
+        strategy: Strategy = "hot",
+        device: str = "auto",
+        dtype: str = "auto",
+        max_batch: int = 16,
+        max_rank: int = 64,
+        kv_cache_gib: float = 2.0,
+    ) -> None:
+        self._is_cpu = _choose_platform(device)
+        self._checkpoint = Checkpoint(model, device="cpu" if self._is_cpu else "cuda", dtype=dtype)
+        self._chat = self._checkpoint.chat
+        self._strategy = strategy
+        self._max_batch = max_batch
+        self._rank = next((rank for rank in _RANKS if rank >= max_rank), 0)
+        if not self._rank:
+            raise ConfigError(f"max_rank {max_rank}: vLLM takes ranks up to {_RANKS[-1]}")
+        self._kv_cache_bytes = int(kv_cache_gib * 2**30)
+        self._max_tokens = min(self._checkpoint.max_tokens, _MOST_TOKENS)
+        from pmi_kernel.engines.vllm.driver import Driver
+        from pmi_kernel.engines.vllm.injection import Hot, InPlace, MergeReload
+
+        self._driver = Driver(lambda: self._build(self._checkpoint.source))
+        self._injection: Any
+        if strategy == "hot":
+            self._injection = Hot(self._driver, self._checkpoint, self._rank, 4 * max_batch)
+        elif strategy == "inplace":
+            self._injection = InPlace(self._driver, self._checkpoint)
+        else:
+            self._injection = MergeReload(self._driver, self._checkpoint, self._build)
+        self.is_exclusive: bool = self._injection.is_exclusive
+        self._trainer = Trainer(
+            self._checkpoint,
+            max_batch=max_batch,
+            gate=self._driver.paused if self._is_cpu else nullcontext,
+        )
+
+    def generate(
+        self, prompt: Prompt, *, adapter: Adapter | None = None, sampling: Sampling = Sampling()
+    ) -> Generation:
+        """See `Engine.generate`; under a regex, log-probabilities are among what it allows."""
+        from vllm import SamplingParams
+        from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
+
+        from pmi_kernel.engines.vllm.driver import RefusedError
+
+        start = time.perf_counter()
+        token_ids = self._chat.render(prompt)
+        self._check_length(len(token_ids) + sampling.max_tokens)
+        params = SamplingParams(
+            temperature=sampling.temperature,
+            max_tokens=sampling.max_tokens,
+            min_tokens=1 if sampling.regex else 0,
+            stop=list(sampling.stop) or None,
+            stop_token_ids=self._checkpoint.eos_ids,
+            seed=sampling.seed if sampling.temperature > 0 else None,
+            logprobs=0,
+            structured_outputs=(
+                StructuredOutputsParams(regex=sampling.regex) if sampling.regex else None
+            ),
+            output_kind=RequestOutputKind.FINAL_ONLY,
+        )
+        request = self._injection.request(adapter)
+        try:
+            output = self._driver.ask(token_ids, params, request).outputs[0]
+        except RefusedError as error:
+            if sampling.regex is None:
+                raise
+            raise EngineError(f"the regex {sampling.regex!r} cannot guide: {error}") from error
+        new_ids = tuple(output.token_ids)
+        return Generation(
+            text=self._chat.decode(new_ids),
+            token_ids=new_ids,
+            logprobs_nats=tuple(
+                at[token].logprob for token, at in zip(new_ids, output.logprobs, strict=True)
+            ),
+            finish=Finish.LENGTH if output.finish_reason == "length" else Finish.STOP,
+            prompt_tokens=len(token_ids),
+            seconds_s=time.perf_counter() - start,
+        )
+
+    def score(self, prompt: Prompt, continuation: str, *, adapter: Adapter | None = None) -> Score:
+        """See `Engine.score`."""
+        flat, ids = self._teacher_force(prompt, continuation, adapter, 0)
+        starts = flat.start_indices[-len(ids) :]
+        return Score(ids, self._chat.pieces(ids), tuple(flat.logprobs[start] for start in starts))
+
+    def distributions(
+        self, prompt: Prompt, continuation: str, *, adapter: Adapter | None = None
+    ) -> Float32[np.ndarray, "tokens vocabulary"]:
+        """See `Engine.distributions`."""
+        flat, ids = self._teacher_force(prompt, continuation, adapter, -1)
+        vocabulary = self._checkpoint.model.config.vocab_size
+        found = np.full((len(ids), vocabulary), -np.inf, np.float32)
+        spans = zip(
+            flat.start_indices[-len(ids) :], flat.end_indices[-len(ids) :], strict=True
+        )
+        for row, (start, end) in zip(found, spans, strict=True):
+            row[flat.token_ids[start:end]] = flat.logprobs[start:end]
+        return found
+
+    def train(self, text: str, recipe: LoraRecipe, *, adapter: Adapter | None = None) -> Training:
+        """See `Engine.train`; concurrent calls with one recipe (but its seed) train together."""
+        self._injection.request(adapter)
+        return self._trainer.train(text, recipe, adapter.weights if adapter else None)
+
+    def attach(self, weights: LoraWeights, *, replaces: Adapter | None = None) -> Adapter:
+        """See `Engine.attach`."""
+        adapter = Adapter(next(_ids), weights)
+        self._injection.attach(adapter, replaces)
+        return adapter
+
+    def detach(self, adapter: Adapter) -> None:
+        """See `Engine.detach`."""
+        self._injection.detach(adapter)
+
+    def describe(self) -> Mapping[str, str]:
+        """See `Engine.describe`."""
+        return {**self._checkpoint.describe(), "strategy": self._strategy}
+
+    def close(self) -> None:
+        """See `Engine.close`."""
+        self._driver.close()
+        self._checkpoint.purge()
+        if self._strategy != "merge_reload":
+            from vllm.distributed import cleanup_dist_env_and_memory
+
+            cleanup_dist_env_and_memory()
+
+    def _check_length(self, num_tokens: int) -> None:
+        if num_tokens > self._max_tokens:
+            raise EngineError(
+                f"{num_tokens} tokens asked of an engine that takes {self._max_tokens}; "
+                "lower max_chars, topk, shots or max_steps"
+            )
+
+    def _teacher_force(
+        self, prompt: Prompt, continuation: str, adapter: Adapter | None, num_logprobs: int
+    ) -> tuple[Any, tuple[int, ...]]:
+        from vllm import SamplingParams
+        from vllm.sampling_params import RequestOutputKind
+
+        ids = self._chat.encode(continuation)
+        if not ids:
+            raise EngineError(f"the continuation {continuation!r} has no token to score")
+        whole = (*self._chat.render(prompt), *ids)
+        self._check_length(len(whole) + 1)
+        params = SamplingParams(
+            temperature=0.0,
+            max_tokens=1,
+            prompt_logprobs=num_logprobs,
+            flat_logprobs=True,
+            detokenize=False,
+            output_kind=RequestOutputKind.FINAL_ONLY,
+        )
+        output = self._driver.ask(whole, params, self._injection.request(adapter))
+        return output.prompt_logprobs, ids
+
+    def _build(self, source: str | Path) -> Any:
+        """Start vLLM on a checkpoint; in this process, or in a child for `merge_reload`."""
+        os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
+        from vllm.engine.arg_utils import EngineArgs
+        from vllm.v1.engine.llm_engine import LLMEngine
+
+        is_hot = self._strategy == "hot"
+        parts = sorted({name.rsplit(".", 1)[-1] for name in self._checkpoint.rows.layers})
+        lora: dict[str, Any] = {
+            "enable_lora": True,
+            "max_loras": self._max_batch,
+            "max_cpu_loras": 4 * self._max_batch,
+            "max_lora_rank": self._rank,
+            "lora_target_modules": parts,
+        }
+        arguments = EngineArgs(
+            model=str(source),
+            dtype=str(self._checkpoint.dtype).removeprefix("torch."),
+            # Compiling takes a minute on a CPU at every start; on CUDA it is what makes it fast.
+            enforce_eager=self._is_cpu,
+            max_model_len=self._max_tokens,
+            max_num_seqs=self._max_batch,
+            kv_cache_memory_bytes=self._kv_cache_bytes,
+            max_logprobs=-1,
+            generation_config="vllm",  # a model's own sampling defaults are not greedy
+            structured_outputs_config={"backend": "guidance"},  # llguidance, as in hf
+            disable_log_stats=True,
+            use_tqdm_on_load=False,
+            seed=0,
+            **(lora if is_hot else {}),
+        )
+        with _own_random_state(), _children_allowed():
+            try:
+                return LLMEngine.from_engine_args(
+                    arguments, enable_multiprocessing=self._strategy == "merge_reload"
+                )
+            except (ValueError, RuntimeError, OSError) as error:
+                raise ConfigError(f"vLLM does not start with {source}: {error}") from error
+
+
+def _choose_platform(device: str) -> bool:
+    """Make vLLM ready for use here; return whether it runs on the CPU."""
+    defaults = {
+        "VLLM_LOGGING_LEVEL": "ERROR",
+        "VLLM_NO_USAGE_STATS": "1",
+        "VLLM_CPU_OMP_THREADS_BIND": "nobind",  # workers share the machine by OMP_NUM_THREADS
+    }
+    for name, value in defaults.items():
+        os.environ.setdefault(name, value)
+    try:
+        from vllm.platforms import current_platform
+    except ImportError as error:
+        raise ConfigError(
+            "engine vllm needs vLLM, and it is not installed here (or does not load: "
+            f"{error}); install the extra `vllm` on a CUDA machine, or run `make install-vllm` for "
+            "the CPU build, or use --engine hf"
+        ) from error
+    is_cpu = bool(current_platform.is_cpu())
+    if not is_cpu and not torch.cuda.is_available():
+        raise ConfigError(
+            "the vLLM installed here is the CUDA build, and there is no CUDA device; run "
+            "`make install-vllm` for the CPU build, or use --engine hf"
+        )
+    if device not in ("auto", "cpu" if is_cpu else "cuda"):
+        raise ConfigError(
+            f"device {device!r}: the vLLM installed here runs on {'the CPU' if is_cpu else 'cuda'} "
+            "(choose one GPU of several by CUDA_VISIBLE_DEVICES)"
+        )
+    if is_cpu:
+        name = "pmi_kernel.engines.vllm.cpu_lora.GroupedPunica"
+        type(current_platform).get_punica_wrapper = classmethod(lambda _: name)
+    return is_cpu
+
+
+@contextmanager
+def _own_random_state() -> Iterator[None]:
+    """Give back what starting an engine takes: random states, and torch's thread setting."""
+    states = random.getstate(), np.random.get_state(), torch.random.get_rng_state()
+    set_num_threads = torch.set_num_threads
+    try:
+        yield
+    finally:
+        torch.set_num_threads = set_num_threads
+        random.setstate(states[0])
+        np.random.set_state(states[1])
+        torch.random.set_rng_state(states[2])
+
+
+@contextmanager
+def _children_allowed() -> Iterator[None]:
+    """Let a daemonic process (a batch worker is one) start vLLM's child."""
+    config: dict[str, Any] = multiprocessing.current_process()._config  # type: ignore[attr-defined]
+    before = config.get("daemon")
+    config["daemon"] = False
+    try:
+        yield
+    finally:
+        config["daemon"] = before
