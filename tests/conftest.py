@@ -39,6 +39,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--engine", default="hf", choices=["hf", "vllm"], help="what serves the model")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--engine") == "vllm":  # it and what it imports warn a lot
+        config.addinivalue_line("filterwarnings", "ignore")
+
+
 @pytest.fixture(scope="session")
 def engine_name(request: pytest.FixtureRequest) -> str:
     return str(request.config.getoption("--engine"))

@@ -25,9 +25,12 @@ CONFIG = PmiConfig(
 )
 
 
-def test_episodes_at_once_give_what_they_give_one_by_one(engine: Engine, tmp_path: Path) -> None:
-    run(RunSettings(out=tmp_path / "one", limit=3), CONFIG, system=CONFIG.build(engine))
-    supervise(RunSettings(out=tmp_path / "three", limit=3, concurrency=3), CONFIG)
+def test_episodes_at_once_give_what_they_give_one_by_one(
+    engine_name: str, engine: Engine, tmp_path: Path
+) -> None:
+    config = CONFIG.model_copy(update={"engine": engine_name})
+    run(RunSettings(out=tmp_path / "one", limit=3), config, system=config.build(engine))
+    supervise(RunSettings(out=tmp_path / "three", limit=3, concurrency=3), config)
 
     one, three = (timeless(tmp_path / name / "eval_results.jsonl") for name in ("one", "three"))
     assert one == three

@@ -1,6 +1,5 @@
 """What serves the embedded model, by every injection strategy; `--engine` says which engine."""
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -22,29 +21,11 @@ GOLD = "Quill Tarvane was born in Ostermoor."
 RECIPE = LoraRecipe(steps=6, lr=1e-3)
 
 
-def build(engine: str, strategy: str) -> Engine:
-    return EngineConfig(engine=engine, dtype="float32", strategy=strategy).build_engine()  # type: ignore[arg-type]
-
-
 @pytest.fixture(scope="module")
 def memories(engine: Engine) -> list[LoraWeights]:
     texts = [FACT, "Isolde Brack leads Dunmarsh Lines.", "The Harrick Tower was finished in 1902."]
     with ThreadPoolExecutor(len(texts)) as pool:
         return [t.weights for t in pool.map(lambda text: engine.train(text, RECIPE), texts)]
-
-
-@pytest.fixture(scope="module")
-def reloading(engine_name: str) -> Iterator[Engine]:
-    engine = build(engine_name, "merge_reload")
-    yield engine
-    engine.close()
-
-
-@pytest.fixture(scope="module")
-def inplace(engine_name: str) -> Iterator[Engine]:
-    engine = build(engine_name, "inplace")
-    yield engine
-    engine.close()
 
 
 def test_the_model_answers(engine: Engine) -> None:

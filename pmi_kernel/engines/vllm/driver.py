@@ -112,16 +112,23 @@ class Driver:
         self.engine = None
         self.engine = build()
 
-    def close(self) -> None:
-        """Shut the engine down; waiting requests fail."""
+    def close(self, *, is_shared: bool = False) -> None:
+        """Shut the engine down; waiting requests fail.
+
+        Args:
+            is_shared: Other engines live in this process: this one is only dropped, as its
+                shutdown would take vLLM's process-wide state from under them.
+        """
         with self._changed:
             self._is_closed = True
             self._changed.notify_all()
         self._thread.join()
         self._fail(EngineError("the engine was closed"))
-        if self.engine is not None:
+        if self.engine is not None and is_shared:
+            self.engine.engine_core._finalizer.detach()
+        elif self.engine is not None:
             shut(self.engine)
-            self.engine = None
+        self.engine = None
 
     def _check_alive(self) -> None:
         if self._death is not None or self._is_closed:
@@ -168,7 +175,8 @@ class Driver:
             else:
                 self._running[name] = job
         for output in self.engine.step() if self._running else ():
-            if output.finished and (job := self._running.pop(output.request_id, None)):
+            if output.finished and output.request_id in self._running:
+                job = self._running.pop(output.request_id)
                 job.output = output
                 job.done.set()
 

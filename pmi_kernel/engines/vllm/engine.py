@@ -38,6 +38,9 @@ _RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
 _MOST_TOKENS = 8192
 """Longest prompt and answer together; the cache must hold one such request."""
 
+_in_process: set[int] = set()
+"""Engines alive in this process; vLLM's distributed state is theirs together."""
+
 _ids = itertools.count(1)
 """Adapter ids of this process: none is ever used twice, whatever engine it was for."""
 
@@ -80,9 +83,11 @@ class VllmEngine:
             raise ConfigError(f"max_rank {max_rank}: vLLM takes ranks up to {_RANKS[-1]}")
         self._kv_cache_bytes = int(kv_cache_gib * 2**30)
         self._max_tokens = min(self._checkpoint.max_tokens, _MOST_TOKENS)
+        self._eos_ids = self._checkpoint.eos_ids
         from pmi_kernel.engines.vllm.driver import Driver
         from pmi_kernel.engines.vllm.injection import Hot, InPlace, MergeReload
 
+        _in_process.add(id(self))
         self._driver = Driver(lambda: self._build(self._checkpoint.source))
         self._injection: Any
         if strategy == "hot":
@@ -115,7 +120,7 @@ class VllmEngine:
             max_tokens=sampling.max_tokens,
             min_tokens=1 if sampling.regex else 0,
             stop=list(sampling.stop) or None,
-            stop_token_ids=self._checkpoint.eos_ids,
+            stop_token_ids=self._eos_ids,
             seed=sampling.seed if sampling.temperature > 0 else None,
             logprobs=0,
             structured_outputs=(
@@ -155,9 +160,7 @@ class VllmEngine:
         flat, ids = self._teacher_force(prompt, continuation, adapter, -1)
         vocabulary = self._checkpoint.model.config.vocab_size
         found = np.full((len(ids), vocabulary), -np.inf, np.float32)
-        spans = zip(
-            flat.start_indices[-len(ids) :], flat.end_indices[-len(ids) :], strict=True
-        )
+        spans = zip(flat.start_indices[-len(ids) :], flat.end_indices[-len(ids) :], strict=True)
         for row, (start, end) in zip(found, spans, strict=True):
             row[flat.token_ids[start:end]] = flat.logprobs[start:end]
         return found
@@ -183,9 +186,11 @@ class VllmEngine:
 
     def close(self) -> None:
         """See `Engine.close`."""
-        self._driver.close()
+        _in_process.discard(id(self))
+        is_last = not _in_process
+        self._driver.close(is_shared=self._strategy != "merge_reload" and not is_last)
         self._checkpoint.purge()
-        if self._strategy != "merge_reload":
+        if is_last:
             from vllm.distributed import cleanup_dist_env_and_memory
 
             cleanup_dist_env_and_memory()
