@@ -13,6 +13,7 @@ from pmi_kernel.batch import RunSettings, run, supervise
 from pmi_kernel.batch.jobs import Job, launch
 from pmi_kernel.batch.merge import merge
 from pmi_kernel.batch.progress import RunningScores
+from pmi_kernel.bench.engines import EngineName
 from pmi_kernel.bench.figures import show_figures
 from pmi_kernel.data import write_examples
 from pmi_kernel.data.synth import synthesize
@@ -23,28 +24,44 @@ from pmi_kernel.systems.pmi.config import PmiConfig
 
 
 def episodes(
-    limit: int = 8, model: str = "smollm2-135m", out: Path | None = None
+    limit: int = 16,
+    limit_original: int = 4,
+    engine: EngineName = "hf",
+    model: str = "smollm2-135m",
+    out: Path | None = None,
 ) -> dict[str, float]:
-    """Episodes per minute: one after the other, on two workers, and eight at once in one worker.
+    """Episodes per minute of the whole PMI job, loading the model apart.
+
+    `original` is the procedure that others are compared with: one episode after the other, and
+    merge, save, purge, reload for each memory. The others inject by strategy hot: 1, 4 and 16
+    episodes at once in one worker, and (hf) one at a time in each of two workers.
 
     Args:
         limit: Episodes for each way, the same ones.
+        limit_original: Episodes for the original procedure: the first of them.
+        engine: What serves: hf or vllm.
         model: The model, as in pmi run.
         out: Write the figures here too, as JSON.
     """
-    config = PmiConfig(model=model, train_mem=True, **RECOMMENDED)
-    ways = {"sequential": (1, 1), "two_workers": (2, 1), "concurrency_8": (1, 8)}
-    figures = {"episodes": float(limit)}
+    config = PmiConfig(engine=engine, model=model, train_mem=True, dtype="float32", **RECOMMENDED)
+    ways = {"original": (1, 1), "hot_1": (1, 1), "hot_4": (1, 4), "hot_16": (1, 16)}
+    if engine == "hf":
+        ways["hot_two_workers"] = (2, 1)
+    figures = {"episodes": float(limit), "episodes_original": float(limit_original)}
     for name, (workers, concurrency) in ways.items():
+        is_original = name == "original"
         with tempfile.TemporaryDirectory() as folder:
             settings = RunSettings(
-                out=Path(folder), limit=limit, workers=workers, concurrency=concurrency
+                out=Path(folder),
+                limit=limit_original if is_original else limit,
+                workers=workers,
+                concurrency=concurrency,
             )
-            supervise(settings, config)
+            strategy = "merge_reload" if is_original else "hot"
+            supervise(settings, config.model_copy(update={"strategy": strategy}))
             figures[f"{name}_per_min"] = Job(Path(folder)).status()["episodes_per_min"]
-    sequential = figures["sequential_per_min"]
-    figures["two_workers_ratio"] = figures["two_workers_per_min"] / sequential
-    figures["concurrency_8_ratio"] = figures["concurrency_8_per_min"] / sequential
+    for name in ways:
+        figures[f"{name}_over_original"] = figures[f"{name}_per_min"] / figures["original_per_min"]
     return show_figures(figures, out)
 
 

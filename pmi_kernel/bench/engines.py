@@ -2,41 +2,54 @@
 
 import gc
 import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 import psutil
 
 from pmi_kernel.bench.figures import show_figures
 from pmi_kernel.config import EngineConfig
-from pmi_kernel.engines.base import Engine, Message, Sampling
+from pmi_kernel.engines.base import Engine, Message, Prompt, Sampling
 from pmi_kernel.engines.injection import Strategy
 from pmi_kernel.memory.lora import LoraRecipe, LoraWeights
+
+EngineName = Literal["hf", "vllm"]
+"""Engines with a model."""
+
+ENGINES: tuple[EngineName, ...] = get_args(EngineName)
 
 _PROMPT = (Message("user", "Where was Quill Tarvane born?"),)
 _TEXT = "Quill Tarvane was born in Ostermoor."
 
 
 def restore(
-    cycles: int = 1000, model: str = "smollm2-135m", out: Path | None = None
+    cycles: int = 1000,
+    engine: EngineName = "hf",
+    model: str = "smollm2-135m",
+    out: Path | None = None,
 ) -> dict[str, float]:
     """Attach and detach a memory many times: are scores bit-equal, does memory stay flat?
 
     Args:
         cycles: Attach and detach so many times, with one scored request under each memory.
+        engine: What serves: hf or vllm.
         model: The model, as in pmi run.
         out: Write the figures here too, as JSON.
     """
-    engine = EngineConfig(model=model).build_engine()
-    weights = engine.train(_TEXT, LoraRecipe(steps=4)).weights
-    before = engine.score(_PROMPT, _TEXT)
+    serving = EngineConfig(engine=engine, model=model).build_engine()
+    weights = serving.train(_TEXT, LoraRecipe(steps=4)).weights
+    before = serving.score(_PROMPT, _TEXT)
     process = psutil.Process()
 
     def cycle() -> None:
-        adapter = engine.attach(weights)
-        engine.score(_PROMPT, _TEXT, adapter=adapter)
-        engine.detach(adapter)
+        adapter = serving.attach(weights)
+        serving.score(_PROMPT, _TEXT, adapter=adapter)
+        serving.detach(adapter)
 
     for _ in range(20):
         cycle()
@@ -48,7 +61,7 @@ def restore(
     gc.collect()
     figures = {
         "cycles": float(cycles),
-        "bit_equal": float(engine.score(_PROMPT, _TEXT) == before),
+        "bit_equal": float(serving.score(_PROMPT, _TEXT) == before),
         "rss_before_mb": rss_before / 1e6,
         "rss_growth_mb": (process.memory_info().rss - rss_before) / 1e6,
         "ms_per_cycle": 1e3 * seconds / cycles,
@@ -57,29 +70,37 @@ def restore(
 
 
 def inject(model: str = "smollm2-135m", out: Path | None = None) -> dict[str, float]:
-    """Seconds and bytes of an injection by every strategy, against merge, save, purge, reload.
+    """Seconds and bytes of an injection by every engine and strategy, against purge and reload.
 
     Training is apart, as it is the same for all. `asked` is attach, one scored question under the
     memory, and detach: a strategy that puts work off until the first request pays for it there.
+    vLLM is measured where it is installed.
 
     Args:
         model: The model, as in pmi run.
         out: Write the figures here too, as JSON.
     """
     figures: dict[str, float] = {}
-    for strategy in get_args(Strategy):
-        engine = EngineConfig(model=model, strategy=strategy, dtype="float32").build_engine()
-        trained = engine.train(_TEXT, LoraRecipe())
-        figures["train_s"], figures["bytes"] = trained.seconds_s, float(trained.weights.num_bytes)
-        times = [_swap_s(engine, trained.weights) for _ in range(3)]
-        for name, values in zip(
-            ("attach", "detach", "asked"), zip(*times, strict=True), strict=True
-        ):
-            figures[f"{strategy}_{name}_s"] = sorted(values)[1]
-        engine.close()
-    reload = figures["merge_reload_asked_s"]
-    for strategy in ("hot", "inplace"):
-        figures[f"merge_reload_over_{strategy}"] = reload / figures[f"{strategy}_asked_s"]
+    for name in ENGINES if find_spec("vllm") else ("hf",):
+        for strategy in get_args(Strategy):
+            config = EngineConfig(engine=name, model=model, strategy=strategy, dtype="float32")
+            engine = config.build_engine()
+            trained = engine.train(_TEXT, LoraRecipe())
+            figures["train_s"] = trained.seconds_s
+            figures["bytes"] = float(trained.weights.num_bytes)
+            times = [_swap_s(engine, trained.weights) for _ in range(3)]
+            for part, values in zip(
+                ("attach", "detach", "asked"), zip(*times, strict=True), strict=True
+            ):
+                figures[f"{name}_{strategy}_{part}_s"] = median(values)
+            engine.close()
+        for strategy in ("hot", "inplace"):
+            for part, parts in (("asked", ("asked",)), ("swap", ("attach", "detach"))):
+                reload, other = (
+                    sum(figures[f"{name}_{one}_{part}_s"] for part in parts)
+                    for one in ("merge_reload", strategy)
+                )
+                figures[f"{name}_merge_reload_over_{strategy}_{part}"] = reload / other
     return show_figures(figures, out)
 
 
@@ -158,15 +179,15 @@ def rows(
 def train(
     tokens: int = 96,
     steps: int = 5,
-    most: int = 16,
+    most: int = 32,
     model: str = "smollm2-135m",
     out: Path | None = None,
 ) -> dict[str, float]:
-    """Adapters trained per second, K in one batch, against PEFT's one after the other.
+    """Adapters trained per second, K together, against PEFT's one after the other.
 
     `share` is of the machine's measured float32 matmul rate, counting what a frozen base cannot do
-    without: 4 operations for each parameter of its linear layers and token (forward, and the
-    gradient of the activations).
+    without: 4 operations for each of its matrices' parameters and token (forward, and the gradient
+    of the activations), and 6 for each of an adapter's.
 
     Args:
         tokens: Tokens of each snippet.
@@ -188,8 +209,12 @@ def train(
     base.to(device).eval().requires_grad_(False)
     rows = LoraRows(base)
     rate = _matmul_flops_per_s(device)
-    work = 4 * sum(layer.weight.numel() for layer in rows.layers.values()) * tokens * steps
     recipe = LoraRecipe(steps=steps)
+    layers = rows.layers.values()
+    frozen = sum(layer.weight.numel() for layer in layers)
+    frozen += base.get_output_embeddings().weight.numel()
+    adapter = recipe.rank * sum(layer.in_features + layer.out_features for layer in layers)
+    work = (4 * frozen + 6 * adapter) * tokens * steps
     ids = torch.randint(5, 1000, (most, tokens), generator=torch.Generator().manual_seed(0))
     figures: dict[str, float] = {"tokens": float(tokens), "steps": float(steps)}
     count = 1
@@ -249,52 +274,94 @@ def _peft_per_s(base: Any, ids: Any, recipe: LoraRecipe) -> float:
 
 
 def generate(
-    tokens: int = 48, repeats: int = 5, model: str = "smollm2-135m", out: Path | None = None
+    tokens: int = 48,
+    repeats: int = 5,
+    engine: EngineName = "hf",
+    model: str = "smollm2-135m",
+    out: Path | None = None,
 ) -> dict[str, float]:
     """Tokens per second of the engine layer, against the bare library on the same prompts.
 
-    The two take turns, prompt by prompt, and the medians are compared.
+    The two take turns and the medians are compared. transformers is asked one prompt at a time,
+    vLLM sixteen at once, each from a thread of its own.
 
     Args:
         tokens: Most new tokens of each prompt; the library makes as many as the layer did.
         repeats: Turns over the prompts.
+        engine: What serves: hf or vllm.
         model: The model, as in pmi run.
         out: Write the figures here too, as JSON.
     """
-    import torch
-
     from pmi_kernel.data import load_examples
-    from pmi_kernel.engines.hf import HfEngine
     from pmi_kernel.prompts import answer_prompt
 
-    engine = HfEngine(model, dtype="float32")
-    bare_model, chat = engine.checkpoint.model, engine.checkpoint.chat
-    questions = [example.task.question for example in load_examples("sample")[:4]]
+    questions = [example.task.question for example in load_examples("sample")[:16]]
     prompts = [answer_prompt(question, None, shots=3) for question in questions]
-    sampling = Sampling(max_tokens=tokens)
-    layer: list[float] = []
-    bare: list[float] = []
-    for _ in range(repeats + 1):
-        for prompt in prompts:
+    config = EngineConfig(engine=engine, model=model, dtype="float32")
+    serving = config.build_engine()
+    bare = _bare_vllm if engine == "vllm" else _bare_transformers
+    groups = [prompts] if engine == "vllm" else [[prompt] for prompt in prompts[:4]]
+    layer_rates: list[float] = []
+    bare_rates: list[float] = []
+    for turn in range(repeats + 1):
+        for group in groups:
             start = time.perf_counter()
-            made = len(engine.generate(prompt, sampling=sampling).token_ids)
-            layer.append(made / (time.perf_counter() - start))
-            ids = torch.tensor([chat.render(prompt)], device=bare_model.device)
-            start = time.perf_counter()
-            with torch.inference_mode():
-                bare_model.generate(
-                    input_ids=ids,
-                    attention_mask=torch.ones_like(ids),
-                    min_new_tokens=made,
-                    max_new_tokens=made,
-                    do_sample=False,
-                )
-            bare.append(made / (time.perf_counter() - start))
-    warm = len(prompts)
-    layer_per_s, bare_per_s = median(layer[warm:]), median(bare[warm:])
+            with ThreadPoolExecutor(len(group)) as pool:
+                made = list(pool.map(partial(_num_made, serving, tokens), group))
+            layer_rate = sum(made) / (time.perf_counter() - start)
+            bare_rate = bare(serving, group, made)
+            if turn:  # the first is warm-up
+                layer_rates.append(layer_rate)
+                bare_rates.append(bare_rate)
     figures = {
-        "bare_tokens_per_s": bare_per_s,
-        "layer_tokens_per_s": layer_per_s,
-        "layer_costs_percent": 100 * (bare_per_s / layer_per_s - 1),
+        "bare_tokens_per_s": median(bare_rates),
+        "layer_tokens_per_s": median(layer_rates),
     }
+    figures["layer_costs_percent"] = 100 * (
+        figures["bare_tokens_per_s"] / figures["layer_tokens_per_s"] - 1
+    )
     return show_figures(figures, out)
+
+
+def _num_made(engine: Engine, tokens: int, prompt: Prompt) -> int:
+    return len(engine.generate(prompt, sampling=Sampling(max_tokens=tokens)).token_ids)
+
+
+def _bare_transformers(engine: Any, prompts: Sequence[Prompt], made: Sequence[int]) -> float:
+    """Tokens per second of transformers' own `generate`."""
+    import torch
+
+    model, chat = engine.checkpoint.model, engine.checkpoint.chat
+    ids = torch.tensor([chat.render(prompt) for prompt in prompts], device=model.device)
+    start = time.perf_counter()
+    with torch.inference_mode():
+        model.generate(
+            input_ids=ids,
+            attention_mask=torch.ones_like(ids),
+            min_new_tokens=made[0],
+            max_new_tokens=made[0],
+            do_sample=False,
+        )
+    return sum(made) / (time.perf_counter() - start)
+
+
+def _bare_vllm(engine: Any, prompts: Sequence[Prompt], made: Sequence[int]) -> float:
+    """Tokens per second of vLLM's own engine, all prompts at once."""
+    from vllm import SamplingParams
+    from vllm.inputs.engine import tokens_input
+    from vllm.sampling_params import RequestOutputKind
+
+    with engine.driver.idle() as llm:
+        start = time.perf_counter()
+        for number, (prompt, count) in enumerate(zip(prompts, made, strict=True)):
+            ids = engine.checkpoint.chat.render(prompt)
+            params = SamplingParams(
+                temperature=0.0,
+                max_tokens=count,
+                ignore_eos=True,
+                output_kind=RequestOutputKind.FINAL_ONLY,
+            )
+            llm.add_request(f"bare-{number}", tokens_input(list(ids)), params)
+        while llm.has_unfinished_requests():
+            llm.step()
+    return sum(made) / (time.perf_counter() - start)

@@ -5,10 +5,12 @@ the two take turns, as they would only slow each other down; on a GPU they overl
 """
 
 import itertools
+import logging
 import multiprocessing
 import os
 import random
 import time
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -58,6 +60,10 @@ class VllmEngine:
         max_rank: Largest rank of an attached memory; the ranks of stacked memories add up.
         kv_cache_gib: Size of the key-value cache, GiB.
 
+    Attributes:
+        driver: Steps the serving engine.
+        checkpoint: What memories are trained on.
+
     Raises:
         ConfigError: vLLM is not installed or not for this device, or the model cannot be loaded.
     """
@@ -74,33 +80,33 @@ class VllmEngine:
         kv_cache_gib: float = 2.0,
     ) -> None:
         self._is_cpu = _choose_platform(device)
-        self._checkpoint = Checkpoint(model, device="cpu" if self._is_cpu else "cuda", dtype=dtype)
-        self._chat = self._checkpoint.chat
+        self.checkpoint = Checkpoint(model, device="cpu" if self._is_cpu else "cuda", dtype=dtype)
+        self._chat = self.checkpoint.chat
         self._strategy = strategy
         self._max_batch = max_batch
         self._rank = next((rank for rank in _RANKS if rank >= max_rank), 0)
         if not self._rank:
             raise ConfigError(f"max_rank {max_rank}: vLLM takes ranks up to {_RANKS[-1]}")
         self._kv_cache_bytes = int(kv_cache_gib * 2**30)
-        self._max_tokens = min(self._checkpoint.max_tokens, _MOST_TOKENS)
-        self._eos_ids = self._checkpoint.eos_ids
+        self._max_tokens = min(self.checkpoint.max_tokens, _MOST_TOKENS)
+        self._eos_ids = self.checkpoint.eos_ids
         from pmi_kernel.engines.vllm.driver import Driver
         from pmi_kernel.engines.vllm.injection import Hot, InPlace, MergeReload
 
         _in_process.add(id(self))
-        self._driver = Driver(lambda: self._build(self._checkpoint.source))
+        self.driver = Driver(lambda: self._build(self.checkpoint.source))
         self._injection: Any
         if strategy == "hot":
-            self._injection = Hot(self._driver, self._checkpoint, self._rank, 4 * max_batch)
+            self._injection = Hot(self.driver, self.checkpoint, self._rank, 4 * max_batch)
         elif strategy == "inplace":
-            self._injection = InPlace(self._driver, self._checkpoint)
+            self._injection = InPlace(self.driver, self.checkpoint)
         else:
-            self._injection = MergeReload(self._driver, self._checkpoint, self._build)
+            self._injection = MergeReload(self.driver, self.checkpoint, self._build)
         self.is_exclusive: bool = self._injection.is_exclusive
         self._trainer = Trainer(
-            self._checkpoint,
+            self.checkpoint,
             max_batch=max_batch,
-            gate=self._driver.paused if self._is_cpu else nullcontext,
+            gate=self.driver.paused if self._is_cpu else nullcontext,
         )
 
     def generate(
@@ -130,7 +136,7 @@ class VllmEngine:
         )
         request = self._injection.request(adapter)
         try:
-            output = self._driver.ask(token_ids, params, request).outputs[0]
+            output = self.driver.ask(token_ids, params, request).outputs[0]
         except RefusedError as error:
             if sampling.regex is None:
                 raise
@@ -158,7 +164,7 @@ class VllmEngine:
     ) -> Float32[np.ndarray, "tokens vocabulary"]:
         """See `Engine.distributions`."""
         flat, ids = self._teacher_force(prompt, continuation, adapter, -1)
-        vocabulary = self._checkpoint.model.config.vocab_size
+        vocabulary = self.checkpoint.model.config.vocab_size
         found = np.full((len(ids), vocabulary), -np.inf, np.float32)
         spans = zip(flat.start_indices[-len(ids) :], flat.end_indices[-len(ids) :], strict=True)
         for row, (start, end) in zip(found, spans, strict=True):
@@ -182,14 +188,14 @@ class VllmEngine:
 
     def describe(self) -> Mapping[str, str]:
         """See `Engine.describe`."""
-        return {**self._checkpoint.describe(), "strategy": self._strategy}
+        return {**self.checkpoint.describe(), "strategy": self._strategy}
 
     def close(self) -> None:
         """See `Engine.close`."""
         _in_process.discard(id(self))
         is_last = not _in_process
-        self._driver.close(is_shared=self._strategy != "merge_reload" and not is_last)
-        self._checkpoint.purge()
+        self.driver.close(is_shared=self._strategy != "merge_reload" and not is_last)
+        self.checkpoint.purge()
         if is_last:
             from vllm.distributed import cleanup_dist_env_and_memory
 
@@ -221,7 +227,7 @@ class VllmEngine:
             detokenize=False,
             output_kind=RequestOutputKind.FINAL_ONLY,
         )
-        output = self._driver.ask(whole, params, self._injection.request(adapter))
+        output = self.driver.ask(whole, params, self._injection.request(adapter))
         return output.prompt_logprobs, ids
 
     def _build(self, source: str | Path) -> Any:
@@ -231,7 +237,7 @@ class VllmEngine:
         from vllm.v1.engine.llm_engine import LLMEngine
 
         is_hot = self._strategy == "hot"
-        parts = sorted({name.rsplit(".", 1)[-1] for name in self._checkpoint.rows.layers})
+        parts = sorted({name.rsplit(".", 1)[-1] for name in self.checkpoint.rows.layers})
         lora: dict[str, Any] = {
             "enable_lora": True,
             "max_loras": self._max_batch,
@@ -241,7 +247,7 @@ class VllmEngine:
         }
         arguments = EngineArgs(
             model=str(source),
-            dtype=str(self._checkpoint.dtype).removeprefix("torch."),
+            dtype=str(self.checkpoint.dtype).removeprefix("torch."),
             # Compiling takes a minute on a CPU at every start; on CUDA it is what makes it fast.
             enforce_eager=self._is_cpu,
             max_model_len=self._max_tokens,
@@ -273,8 +279,12 @@ def _choose_platform(device: str) -> bool:
     }
     for name, value in defaults.items():
         os.environ.setdefault(name, value)
+    logging.getLogger("torch._library.triton").setLevel(logging.ERROR)  # it may be missing
     try:
-        from vllm.platforms import current_platform
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # vLLM's import is loud
+            import vllm.v1.engine.llm_engine  # noqa: F401
+            from vllm.platforms import current_platform
     except ImportError as error:
         raise ConfigError(
             "engine vllm needs vLLM, and it is not installed here (or does not load: "
