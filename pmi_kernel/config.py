@@ -113,13 +113,30 @@ class MemoryConfig(Settings):
     mem_steps: Annotated[int, Field(ge=1)] = 20
     """Optimiser steps per memory."""
     mem_lr: Annotated[float, Field(gt=0)] = 3e-4
-    """Learning rate (Adam)."""
+    """Learning rate."""
     mem_rank: Annotated[int, Field(ge=1)] = 8
     """LoRA rank."""
     mem_alpha: Annotated[float, Field(gt=0)] = 16.0
     """LoRA scale; the update counts mem_alpha / mem_rank times."""
     mem_targets: tuple[str, ...] = ()
     """Layers to train, e.g. q_proj v_proj; empty: every linear layer but the output layer."""
+    mem_recipe: Literal["ntp", "qa", "paraphrase", "mixed"] = "ntp"
+    """What to train on: ntp (the text as it is), qa (question-answer pairs that the model writes on
+    it), paraphrase (sentences that it writes), or mixed (all three)."""
+    mem_source: Literal["snippet", "evidence"] = "snippet"
+    """What it is made of: the compressed snippet, or all of the evidence."""
+    mem_lines: Annotated[int, Field(ge=1, le=32)] = 6
+    """Most pairs, and most sentences, that the model writes."""
+    mem_loss: Literal["answers", "all"] = "answers"
+    """Of a pair, what carries loss: the answer only, or the question too."""
+    mem_optimizer: Literal["adam", "adamw", "sgd"] = "adam"
+    """Optimiser."""
+    mem_schedule: Literal["constant", "linear", "cosine"] = "constant"
+    """Learning rate over the steps."""
+    mem_stop_loss: Annotated[float, Field(ge=0)] = 0.0
+    """Training ends once the loss (nats per token) is below this."""
+    mem_accumulate: Literal["stack", "continue"] = "stack"
+    """A further memory is stacked on the earlier ones, or training goes on from them."""
     snippet_tokens: Annotated[int, Field(ge=2)] = 128
     """Most new tokens of a compressed snippet."""
 
@@ -133,6 +150,10 @@ class MemoryConfig(Settings):
             rank=self.mem_rank,
             alpha=self.mem_alpha,
             targets=self.mem_targets,
+            optimizer=self.mem_optimizer,
+            schedule=self.mem_schedule,
+            stop_loss_nats=self.mem_stop_loss,
+            is_continued=self.mem_accumulate == "continue",
             seed=seed,
         )
 

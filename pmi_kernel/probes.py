@@ -13,9 +13,9 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from pmi_kernel.actions import ACTION_STOPS
-from pmi_kernel.engines.base import Adapter, Engine, Message, Prompt, Sampling
+from pmi_kernel.engines.base import Adapter, Engine, Lessons, Message, Prompt, Sampling
 from pmi_kernel.errors import RestoreError
-from pmi_kernel.memory.lora import LoraRecipe, stack_loras
+from pmi_kernel.memory.lora import LoraRecipe, accumulate
 from pmi_kernel.prompts import MAX_SHOTS, answer_prompt, short_answer
 from pmi_kernel.retrieval import evidence_text
 from pmi_kernel.types import Example, GoldScore, Probe, ProbeState, Step, StepKind, Task
@@ -39,12 +39,12 @@ UNRELATED: tuple[tuple[str, str], ...] = (
 class Injecting(Protocol):
     """A system that writes memories, as the wrong-passage control needs it."""
 
-    def first_snippet(self, task: Task) -> str:
-        """Return the snippet that the base model writes for a task."""
+    def first_lessons(self, task: Task) -> Lessons:
+        """Return what the base model makes of a task's first evidence; none of an empty snippet."""
         ...
 
     def first_recipe(self, task: Task) -> LoraRecipe:
-        """Return how the memory of that snippet is trained."""
+        """Return how the memory of those lessons is trained."""
         ...
 
 
@@ -120,12 +120,12 @@ class Prober:
             return None
         if self._engine.is_exclusive and before is not None:
             return None
-        snippet = self._injecting.first_snippet(self._control_task)
-        if not snippet:
+        lessons = self._injecting.first_lessons(self._control_task)
+        if not lessons:
             return None
         recipe = self._injecting.first_recipe(self._control_task)
-        trained = self._engine.train(snippet, recipe, adapter=before)
-        weights = stack_loras(before.weights if before else None, trained.weights)
+        trained = self._engine.train(lessons, recipe, adapter=before)
+        weights = accumulate(before.weights if before else None, trained.weights, recipe)
         adapter = self._engine.attach(weights)
         try:
             return self._state(adapter)

@@ -24,6 +24,14 @@ _ANSWER = (
     "You answer questions. Each of your turns is <answer>a short answer</answer>. "
     "A short answer is a name, a date, a number, yes or no, never a sentence."
 )
+_QUIZ = (
+    "You write questions about a text. Each line is one question on one fact of the text and its "
+    "answer: a name, a date, a number or a few words, copied from the text."
+)
+_REPHRASE = (
+    "You say the facts of a text in other words. Each line is one full sentence. Names, dates and "
+    "numbers stay as they stand. Add nothing."
+)
 _COMPRESS = (
     "You take notes. Copy from the passages the facts that help to answer the question, in short "
     "full sentences with the names, dates and numbers as they stand. Add nothing."
@@ -32,12 +40,17 @@ _COMPRESS = (
 
 @dataclass(frozen=True, slots=True)
 class Shot:
-    """One worked example: the searches with what they gave, a note on it, and the answer."""
+    """One worked example: the searches with what they gave, a note on it, and the answer.
+
+    `pairs` are questions and answers on the note, `rephrased` says it in other words.
+    """
 
     question: str
     searches: tuple[tuple[str, str], ...]
     note: str
     answer: str
+    pairs: tuple[tuple[str, str], ...]
+    rephrased: tuple[str, ...]
 
 
 SHOTS: tuple[Shot, ...] = (
@@ -52,6 +65,17 @@ SHOTS: tuple[Shot, ...] = (
         ),
         note="The Amber Ladder is a novel by Quill Tarvane. Quill Tarvane was born in Ostermoor.",
         answer="Ostermoor",
+        pairs=(
+            ("Who wrote The Amber Ladder?", "Quill Tarvane"),
+            ("What kind of work is The Amber Ladder?", "a novel"),
+            ("In which town was Quill Tarvane born?", "Ostermoor"),
+            ("Which novelist was born in Ostermoor?", "Quill Tarvane"),
+        ),
+        rephrased=(
+            "Quill Tarvane wrote the novel The Amber Ladder.",
+            "The author of The Amber Ladder is Quill Tarvane.",
+            "Ostermoor is the birthplace of Quill Tarvane.",
+        ),
     ),
     Shot(
         question="Were the Fenlow Bridge and the Harrick Tower both finished in the same year?",
@@ -64,6 +88,17 @@ SHOTS: tuple[Shot, ...] = (
         ),
         note="The Fenlow Bridge was finished in 1871. The Harrick Tower was finished in 1902.",
         answer="no",
+        pairs=(
+            ("In what year was the Fenlow Bridge finished?", "1871"),
+            ("What was finished in 1871?", "the Fenlow Bridge"),
+            ("In what year was the Harrick Tower finished?", "1902"),
+            ("What was finished in 1902?", "the Harrick Tower"),
+        ),
+        rephrased=(
+            "Work on the Fenlow Bridge ended in 1871.",
+            "1871 is the year in which the Fenlow Bridge was finished.",
+            "The Harrick Tower was not finished until 1902.",
+        ),
     ),
     Shot(
         question="Who leads the company that owns the ship Pale Heron?",
@@ -79,6 +114,17 @@ SHOTS: tuple[Shot, ...] = (
         ),
         note="The Pale Heron is owned by Dunmarsh Lines. Dunmarsh Lines is led by Isolde Brack.",
         answer="Isolde Brack",
+        pairs=(
+            ("Which company owns the Pale Heron?", "Dunmarsh Lines"),
+            ("Which ship does Dunmarsh Lines own?", "the Pale Heron"),
+            ("Who leads Dunmarsh Lines?", "Isolde Brack"),
+            ("Which company is led by Isolde Brack?", "Dunmarsh Lines"),
+        ),
+        rephrased=(
+            "Dunmarsh Lines is the owner of the Pale Heron.",
+            "The head of Dunmarsh Lines is Isolde Brack.",
+            "Isolde Brack leads Dunmarsh Lines.",
+        ),
     ),
 )
 
@@ -142,6 +188,29 @@ def compress_prompt(question: str, evidence: str, *, shots: int) -> Prompt:
 
 def _passages(question: str, evidence: str) -> str:
     return f"Question: {question}\n\nPassages:\n{evidence}\n\nFacts from the passages:"
+
+
+def quiz_prompt(text: str, *, shots: int) -> Prompt:
+    """Return the chat that asks for questions and answers on a text, a line each."""
+    lines = [
+        "\n".join(f"Q: {question} A: {answer}" for question, answer in shot.pairs) for shot in SHOTS
+    ]
+    return _about_text(_QUIZ, "Questions and answers:", lines, text, shots)
+
+
+def rephrase_prompt(text: str, *, shots: int) -> Prompt:
+    """Return the chat that asks for a text's facts in other words, a line each."""
+    lines = ["\n".join(f"- {sentence}" for sentence in shot.rephrased) for shot in SHOTS]
+    return _about_text(_REPHRASE, "In other words:", lines, text, shots)
+
+
+def _about_text(system: str, asked: str, replies: Sequence[str], text: str, shots: int) -> Prompt:
+    chat = [Message("system", system)]
+    for shot, reply in zip(SHOTS[:shots], replies, strict=False):
+        chat.append(Message("user", f"Text: {shot.note}\n\n{asked}"))
+        chat.append(Message("assistant", reply))
+    chat.append(Message("user", f"Text: {text}\n\n{asked}"))
+    return tuple(chat)
 
 
 def short_answer(text: str) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Generator, Iterable, Mapping
 from dataclasses import dataclass
 
-from pmi_kernel.engines.base import Engine
+from pmi_kernel.engines.base import Engine, Lesson
 from pmi_kernel.memory.lora import LoraRecipe
 from pmi_kernel.probes import mean_kl, score_gold, unrelated
 from pmi_kernel.prompts import MAX_SHOTS, answer_prompt
@@ -46,7 +46,7 @@ def sweep(
     before = score_gold(engine, prompt, gold).total_nats
     reference = unrelated(engine)
     for recipe in recipes:
-        trained = engine.train(snippet, recipe)
+        trained = engine.train((Lesson(snippet),), recipe)
         adapter = engine.attach(trained.weights)
         try:
             yield SweepPoint(

@@ -15,6 +15,7 @@ from pmi_kernel.engines.base import (
     Engine,
     Finish,
     Generation,
+    Lessons,
     Prompt,
     Sampling,
     Training,
@@ -36,8 +37,8 @@ class Change:
     Attributes:
         query: The query of the search at the fork.
         snippet: The snippet of the compression at the fork.
-        train_text: Trained on instead of the snippet at the next injection, e.g. another
-            question's snippet (the wrong-passage control).
+        lessons: Trained on instead of the episode's own at the next injection, e.g. another
+            question's (the wrong-passage control).
         is_injected: Whether injections from the fork on have any effect.
         mem_steps: Optimiser steps of the injections from the fork on.
         mem_lr: Their learning rate.
@@ -45,7 +46,7 @@ class Change:
 
     query: str | None = None
     snippet: str | None = None
-    train_text: str | None = None
+    lessons: Lessons | None = None
     is_injected: bool = True
     mem_steps: int | None = None
     mem_lr: float | None = None
@@ -57,7 +58,7 @@ class Change:
             parts.append(f"query “{self.query}”")
         if self.snippet is not None:
             parts.append("edited snippet")
-        if self.train_text is not None:
+        if self.lessons is not None:
             parts.append("wrong passage injected")
         if not self.is_injected:
             parts.append("no injection")
@@ -132,7 +133,7 @@ class TapedEpisode:
         trace, tape = self.trace, self._taped.tape
         change = self.change
         if any(isinstance(answer, Training) for answer in tape[self._marks[self.forked_at or 0] :]):
-            change = replace(change, train_text=None)  # it was for one injection
+            change = replace(change, lessons=None)  # it was for one injection
         self._start(tape, change, num_repeated=len(trace.steps), kept=trace.probes)
 
     def fork(self, at: int, change: Change) -> Self:
@@ -204,7 +205,7 @@ class _TapedEngine(EngineProxy):
         self.tape: list[Generation | Training] = []
         self._ahead = list(tape)
         self._change = change
-        self._train_text = change.train_text
+        self._lessons = change.lessons
 
     def generate(
         self, prompt: Prompt, *, adapter: Adapter | None = None, sampling: Sampling = Sampling()
@@ -214,19 +215,21 @@ class _TapedEngine(EngineProxy):
             Generation, lambda: self.engine.generate(prompt, adapter=adapter, sampling=sampling)
         )
 
-    def train(self, text: str, recipe: LoraRecipe, *, adapter: Adapter | None = None) -> Training:
+    def train(
+        self, lessons: Lessons, recipe: LoraRecipe, *, adapter: Adapter | None = None
+    ) -> Training:
         """See `Engine.train`."""
-        return self._next(Training, lambda: self._train(text, recipe, adapter))
+        return self._next(Training, lambda: self._train(lessons, recipe, adapter))
 
-    def _train(self, text: str, recipe: LoraRecipe, adapter: Adapter | None) -> Training:
+    def _train(self, lessons: Lessons, recipe: LoraRecipe, adapter: Adapter | None) -> Training:
         change = self._change
-        text, self._train_text = self._train_text or text, None
+        lessons, self._lessons = self._lessons or lessons, None
         recipe = replace(
             recipe, steps=change.mem_steps or recipe.steps, lr=change.mem_lr or recipe.lr
         )
         if change.is_injected:
-            return self.engine.train(text, recipe, adapter=adapter)
-        return Training("", LoraWeights({}, {}, recipe.rank, recipe.alpha), (), 0, 0.0)
+            return self.engine.train(lessons, recipe, adapter=adapter)
+        return Training((), LoraWeights({}, {}, recipe.rank, recipe.alpha), (), 0, 0.0)
 
     def _next(self, kind: type[Answer], ask: Callable[[], Answer]) -> Answer:
         if self._ahead:

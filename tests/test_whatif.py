@@ -3,7 +3,7 @@ from dataclasses import asdict, replace
 import pytest
 
 from pmi_kernel import PmiConfig
-from pmi_kernel.engines.base import Adapter, Prompt
+from pmi_kernel.engines.base import Adapter, Lesson, Prompt
 from pmi_kernel.engines.scripted import ScriptedEngine
 from pmi_kernel.errors import EngineError
 from pmi_kernel.types import EndReason, Example, Step, StepKind, Trace
@@ -89,7 +89,7 @@ def test_an_edited_snippet_is_what_is_trained_on(original: TapedEpisode) -> None
 
 
 def test_the_wrong_passage_is_injected_once(original: TapedEpisode) -> None:
-    branch = run(original.fork(1, Change(train_text="Another question's snippet")))
+    branch = run(original.fork(1, Change(lessons=(Lesson("Another question's snippet"),))))
     injected = [step.text for step in branch.trace.steps if step.kind is StepKind.INJECT]
     assert injected[0] == "Another question's snippet"
     assert injected[1] == original.trace.steps[5].text
@@ -163,7 +163,7 @@ def test_a_closed_episode_is_gone_on_with(
 
 
 def test_a_reopened_branch_does_not_inject_the_wrong_passage_again(original: TapedEpisode) -> None:
-    branch = original.fork(1, Change(train_text="Another question's snippet"))
+    branch = original.fork(1, Change(lessons=(Lesson("Another question's snippet"),)))
     branch.step()
     branch.step()
     branch.close()

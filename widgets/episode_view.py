@@ -170,10 +170,10 @@ class EpisodeView(View):
         system = origin.config.build(origin.engine)
         if not isinstance(system, Injecting):
             raise ValueError(f"system {origin.config.system} does not inject")
-        snippet = system.first_snippet(self._setup.other_task)
-        if not snippet:
+        lessons = system.first_lessons(self._setup.other_task)
+        if not lessons:
             raise ValueError("the other question's snippet is empty")
-        return replace(change, train_text=snippet)
+        return replace(change, lessons=lessons)
 
     def _remove(self, number: int) -> None:
         if number == 0:

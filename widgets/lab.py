@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from IPython.core.getipython import get_ipython
@@ -71,7 +72,7 @@ class InjectionLab(View):
         grid = {name: _numbers(name, values[name]) for name in ("steps", "rates", "ranks")}
         self._form = {name: values[name] for name in grid}
         recipes = [
-            LoraRecipe(int(steps), lr, int(rank), memory.mem_alpha, memory.mem_targets, config.seed)
+            replace(memory.recipe(config.seed), steps=int(steps), lr=lr, rank=int(rank))
             for rank, lr, steps in itertools.product(grid["ranks"], grid["rates"], grid["steps"])
         ]
         self.run(values["snippet"], recipes)

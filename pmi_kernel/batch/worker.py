@@ -139,10 +139,10 @@ class Worker:
             raise ConfigError(
                 "wrong_passage needs a system that injects, and two questions or more"
             )
-        snippet = system.first_snippet(other)
-        if not snippet:
+        lessons = system.first_lessons(other)
+        if not lessons:
             raise EngineError(f"the snippet of {other.id!r} is empty")
-        return self._config.build(TrainsOn(self.engine, snippet))
+        return self._config.build(TrainsOn(self.engine, lessons))
 
 
 def note_error(out: Path, name: str, episode_id: str, error: str, details: str = "") -> None:

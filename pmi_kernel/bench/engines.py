@@ -14,7 +14,7 @@ import psutil
 
 from pmi_kernel.bench.figures import show_figures
 from pmi_kernel.config import EngineConfig
-from pmi_kernel.engines.base import Engine, Message, Prompt, Sampling
+from pmi_kernel.engines.base import Engine, Lesson, Message, Prompt, Sampling
 from pmi_kernel.engines.injection import Strategy
 from pmi_kernel.memory.lora import LoraRecipe, LoraWeights
 
@@ -25,6 +25,7 @@ ENGINES: tuple[EngineName, ...] = get_args(EngineName)
 
 _PROMPT = (Message("user", "Where was Quill Tarvane born?"),)
 _TEXT = "Quill Tarvane was born in Ostermoor."
+_LESSONS = (Lesson(_TEXT),)
 
 
 def restore(
@@ -42,7 +43,7 @@ def restore(
         out: Write the figures here too, as JSON.
     """
     serving = EngineConfig(engine=engine, model=model).build_engine()
-    weights = serving.train(_TEXT, LoraRecipe(steps=4)).weights
+    weights = serving.train(_LESSONS, LoraRecipe(steps=4)).weights
     before = serving.score(_PROMPT, _TEXT)
     process = psutil.Process()
 
@@ -85,7 +86,7 @@ def inject(model: str = "smollm2-135m", out: Path | None = None) -> dict[str, fl
         for strategy in get_args(Strategy):
             config = EngineConfig(engine=name, model=model, strategy=strategy, dtype="float32")
             engine = config.build_engine()
-            trained = engine.train(_TEXT, LoraRecipe())
+            trained = engine.train(_LESSONS, LoraRecipe())
             figures["train_s"] = trained.seconds_s
             figures["bytes"] = float(trained.weights.num_bytes)
             times = [_swap_s(engine, trained.weights) for _ in range(3)]
@@ -133,7 +134,7 @@ def rows(
 
     from pmi_kernel.engines.models import resolve_model
     from pmi_kernel.memory.rows import LoraRows
-    from pmi_kernel.memory.training import Trained, TrainJob, train_loras
+    from pmi_kernel.memory.training import Trained, TrainJob, TrainRow, train_loras
 
     base: Any = AutoModelForCausalLM.from_pretrained(resolve_model(model), dtype=torch.float32)
     base.eval().requires_grad_(False)
@@ -153,7 +154,7 @@ def rows(
             )
         return time.perf_counter() - start
 
-    jobs = [TrainJob((5, 6, 7), seed=row) for row in range(num_rows)]
+    jobs = [TrainJob((TrainRow((5, 6, 7)),), seed=row) for row in range(num_rows)]
     recipe = LoraRecipe(steps=1)
     trained = train_loras(base, hooks, jobs, recipe)
     memories = [memory.weights for memory in trained if isinstance(memory, Trained)]
@@ -202,7 +203,7 @@ def train(
     from pmi_kernel.engines.device import choose_device
     from pmi_kernel.engines.models import resolve_model
     from pmi_kernel.memory.rows import LoraRows
-    from pmi_kernel.memory.training import TrainJob, train_loras
+    from pmi_kernel.memory.training import TrainJob, TrainRow, train_loras
 
     device = choose_device("auto")
     base: Any = AutoModelForCausalLM.from_pretrained(resolve_model(model), dtype=torch.float32)
@@ -219,7 +220,9 @@ def train(
     figures: dict[str, float] = {"tokens": float(tokens), "steps": float(steps)}
     count = 1
     while count <= most:
-        jobs = [TrainJob(tuple(row.tolist()), seed=k) for k, row in enumerate(ids[:count])]
+        jobs = [
+            TrainJob((TrainRow(tuple(row.tolist())),), seed=k) for k, row in enumerate(ids[:count])
+        ]
         train_loras(base, rows, jobs, LoraRecipe(steps=1))
         start = time.perf_counter()
         train_loras(base, rows, jobs, recipe)

@@ -86,18 +86,41 @@ class Score:
 
 
 @dataclass(frozen=True, slots=True)
+class Lesson:
+    """One text to train on.
+
+    Attributes:
+        text: Carries loss: a plain text, or the reply to `prompt` (its end token is learned too).
+        prompt: A chat before it, rendered with the model's own template; none for a plain text.
+        is_prompt_learned: Whether the chat carries loss as well.
+    """
+
+    text: str
+    prompt: Prompt = ()
+    is_prompt_learned: bool = False
+
+    def __str__(self) -> str:
+        """Return what a reader should see of it: the last message, and the text."""
+        return f"{self.prompt[-1].content} {self.text}" if self.prompt else self.text
+
+
+Lessons = tuple[Lesson, ...]
+"""What one memory is trained on, all of it at every step."""
+
+
+@dataclass(frozen=True, slots=True)
 class Training:
     """One trained memory.
 
     Attributes:
-        text: What it was trained on.
+        lessons: What it was trained on.
         weights: The new LoRA alone, without the memories under it.
         losses_nats: Mean next-token loss before each optimiser step, nats per token.
-        num_tokens: Tokens of the snippet that carry loss.
+        num_tokens: Tokens that carry loss.
         seconds_s: Wall time of the call, waiting for a batch included.
     """
 
-    text: str
+    lessons: Lessons
     weights: LoraWeights
     losses_nats: tuple[float, ...]
     num_tokens: int
@@ -146,12 +169,17 @@ class Engine(Protocol):
         """
         ...
 
-    def train(self, text: str, recipe: LoraRecipe, *, adapter: Adapter | None = None) -> Training:
-        """Return a LoRA trained by next-token prediction on `text`, on top of `adapter`.
+    def train(
+        self, lessons: Lessons, recipe: LoraRecipe, *, adapter: Adapter | None = None
+    ) -> Training:
+        """Return a LoRA trained by next-token prediction on all `lessons`.
+
+        It is trained on top of `adapter`, or where `recipe.is_continued` from `adapter` on: then it
+        takes the place of that memory.
 
         Raises:
-            EngineError: The text has fewer than two tokens or is too long, or a loss or a weight
-                was not finite.
+            EngineError: A lesson has fewer than two tokens or is too long, a loss or a weight was
+                not finite, or the memory to go on from has another shape or cannot be had.
         """
         ...
 

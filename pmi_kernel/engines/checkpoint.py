@@ -13,7 +13,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 from transformers.utils import logging as transformers_logging
 
-from pmi_kernel.engines.base import Training
+from pmi_kernel.engines.base import Lesson, Lessons, Training
 from pmi_kernel.engines.batcher import MicroBatcher
 from pmi_kernel.engines.chat import ChatTokenizer
 from pmi_kernel.engines.device import choose_device, choose_dtype
@@ -21,7 +21,7 @@ from pmi_kernel.engines.models import model_hash, resolve_model
 from pmi_kernel.errors import ConfigError, EngineError
 from pmi_kernel.memory.lora import LoraRecipe, LoraWeights
 from pmi_kernel.memory.rows import LoraRows
-from pmi_kernel.memory.training import Trained, TrainJob, train_loras
+from pmi_kernel.memory.training import Trained, TrainJob, TrainRow, check_continues, train_loras
 
 
 class Checkpoint:
@@ -130,22 +130,43 @@ class Trainer:
         self._checkpoint = checkpoint
         self._batcher = MicroBatcher(self._run, max_batch=max_batch, gate=gate)
 
-    def train(self, text: str, recipe: LoraRecipe, below: LoraWeights | None = None) -> Training:
-        """Return a LoRA trained on `text`, on top of `below`; see `Engine.train`."""
+    def train(
+        self, lessons: Lessons, recipe: LoraRecipe, memory: LoraWeights | None = None
+    ) -> Training:
+        """Return a LoRA trained on the lessons, on top of `memory` or on from it.
+
+        Raises:
+            EngineError: See `Engine.train`.
+        """
         start = time.perf_counter()
-        token_ids = self._checkpoint.chat.encode(text)
-        if len(token_ids) < 2:
-            raise EngineError(f"next-token training needs two tokens or more; the text is {text!r}")
-        self._checkpoint.check_length(len(token_ids))
-        job = TrainJob(token_ids, below, recipe.seed)
+        rows = tuple(self._row(lesson) for lesson in lessons)
+        if not rows:
+            raise EngineError("there is nothing to train on")
+        if recipe.is_continued:
+            check_continues(memory, recipe)
+            job = TrainJob(rows, start=memory, seed=recipe.seed)
+        else:
+            job = TrainJob(rows, below=memory, seed=recipe.seed)
         trained = cast("Trained", self._batcher.submit(replace(recipe, seed=0), job))
         return Training(
-            text=text,
+            lessons=lessons,
             weights=trained.weights,
             losses_nats=trained.losses_nats,
-            num_tokens=len(token_ids) - 1,
+            num_tokens=sum(row.num_learned for row in rows),
             seconds_s=time.perf_counter() - start,
         )
+
+    def _row(self, lesson: Lesson) -> TrainRow:
+        chat = self._checkpoint.chat
+        before = chat.render(lesson.prompt) if lesson.prompt else ()
+        end = self._checkpoint.eos_ids[:1] if lesson.prompt else ()
+        token_ids = (*before, *chat.encode(lesson.text), *end)
+        if len(token_ids) < 2:
+            raise EngineError(
+                f"next-token training needs two tokens or more; the text is {lesson.text!r}"
+            )
+        self._checkpoint.check_length(len(token_ids))
+        return TrainRow(token_ids, 0 if lesson.is_prompt_learned else len(before))
 
     def _run(self, recipe: Hashable, jobs: Sequence[TrainJob]) -> Sequence[object]:
         assert isinstance(recipe, LoraRecipe)

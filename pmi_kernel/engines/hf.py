@@ -15,6 +15,7 @@ from pmi_kernel.engines.base import (
     Adapter,
     Finish,
     Generation,
+    Lessons,
     Prompt,
     Sampling,
     Score,
@@ -108,9 +109,16 @@ class HfEngine:
         """See `Engine.distributions`."""
         return self._teacher_force(prompt, continuation, adapter)[0].numpy()
 
-    def train(self, text: str, recipe: LoraRecipe, *, adapter: Adapter | None = None) -> Training:
+    def train(
+        self, lessons: Lessons, recipe: LoraRecipe, *, adapter: Adapter | None = None
+    ) -> Training:
         """See `Engine.train`; concurrent calls with one recipe (but its seed) train together."""
-        return self._trainer.train(text, recipe, self._injection.rows([adapter])[0])
+        below = self._injection.rows([adapter])[0]
+        if recipe.is_continued and adapter is not None and below is None:
+            raise EngineError(
+                "a memory that is in the serving weights cannot be trained on; use strategy hot"
+            )
+        return self._trainer.train(lessons, recipe, below)
 
     def attach(self, weights: LoraWeights, *, replaces: Adapter | None = None) -> Adapter:
         """See `Engine.attach`."""

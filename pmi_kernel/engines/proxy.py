@@ -7,6 +7,7 @@ from pmi_kernel.engines.base import (
     Adapter,
     Engine,
     Generation,
+    Lessons,
     Prompt,
     Sampling,
     Score,
@@ -46,9 +47,11 @@ class EngineProxy:
         """See `Engine.distributions`."""
         return self.engine.distributions(prompt, continuation, adapter=adapter)
 
-    def train(self, text: str, recipe: LoraRecipe, *, adapter: Adapter | None = None) -> Training:
+    def train(
+        self, lessons: Lessons, recipe: LoraRecipe, *, adapter: Adapter | None = None
+    ) -> Training:
         """See `Engine.train`."""
-        return self.engine.train(text, recipe, adapter=adapter)
+        return self.engine.train(lessons, recipe, adapter=adapter)
 
     def attach(self, weights: LoraWeights, *, replaces: Adapter | None = None) -> Adapter:
         """See `Engine.attach`."""
@@ -68,17 +71,19 @@ class EngineProxy:
 
 
 class TrainsOn(EngineProxy):
-    """Trains every memory on one given text: the wrong-passage control of a whole episode.
+    """Trains every memory on the same lessons: the wrong-passage control of a whole episode.
 
     Args:
         engine: The engine that answers.
-        text: What is trained on, whatever is asked for.
+        lessons: What is trained on, whatever is asked for.
     """
 
-    def __init__(self, engine: Engine, text: str) -> None:
+    def __init__(self, engine: Engine, lessons: Lessons) -> None:
         super().__init__(engine)
-        self._text = text
+        self._lessons = lessons
 
-    def train(self, text: str, recipe: LoraRecipe, *, adapter: Adapter | None = None) -> Training:
+    def train(
+        self, lessons: Lessons, recipe: LoraRecipe, *, adapter: Adapter | None = None
+    ) -> Training:
         """See `Engine.train`."""
-        return self.engine.train(self._text, recipe, adapter=adapter)
+        return self.engine.train(self._lessons, recipe, adapter=adapter)

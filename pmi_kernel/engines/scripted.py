@@ -19,6 +19,7 @@ from pmi_kernel.engines.base import (
     Adapter,
     Finish,
     Generation,
+    Lessons,
     Prompt,
     Sampling,
     Score,
@@ -118,15 +119,17 @@ class ScriptedEngine:
         self._check(adapter)
         return np.full((max(1, len(continuation.split())), 2), np.log(0.5), dtype=np.float32)
 
-    def train(self, text: str, recipe: LoraRecipe, *, adapter: Adapter | None = None) -> Training:
+    def train(
+        self, lessons: Lessons, recipe: LoraRecipe, *, adapter: Adapter | None = None
+    ) -> Training:
         """See `Engine.train`; the LoRA is empty and the loss halves at every step."""
         self._check(adapter)
-        num_words = len(text.split())
+        num_words = sum(len(lesson.text.split()) for lesson in lessons)
         if num_words < 2:
-            raise EngineError(f"next-token training needs two tokens or more; the text is {text!r}")
+            raise EngineError("next-token training needs two tokens or more")
         losses = tuple(4.0 / 2**step for step in range(recipe.steps))
         weights = LoraWeights({}, {}, recipe.rank, recipe.alpha)
-        return Training(text, weights, losses, num_words - 1, 0.0)
+        return Training(lessons, weights, losses, num_words - 1, 0.0)
 
     def attach(self, weights: LoraWeights, *, replaces: Adapter | None = None) -> Adapter:
         """See `Engine.attach`."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,12 +26,16 @@ class LoraRecipe:
     """How one memory is trained.
 
     Attributes:
-        steps: Optimiser steps (Adam, constant rate, no weight decay).
-        lr: Learning rate.
+        steps: Most optimiser steps.
+        lr: Learning rate, at its highest.
         rank: Rank of the update.
         alpha: Scale; the update counts alpha / rank times.
         targets: Last parts of the names of the linear layers to train; empty: every linear layer
             but the output layer.
+        optimizer: adam, adamw (weight decay 0.01), or sgd.
+        schedule: The rate over the steps: constant, linear (down to zero) or cosine (the same).
+        stop_loss_nats: Training ends before the step at which the loss is below this.
+        is_continued: Whether it goes on from the memory that is there, instead of on top of it.
         seed: Seeds the initial A (B starts at zero).
     """
 
@@ -40,6 +44,10 @@ class LoraRecipe:
     rank: int = 8
     alpha: float = 16.0
     targets: tuple[str, ...] = ()
+    optimizer: Literal["adam", "adamw", "sgd"] = "adam"
+    schedule: Literal["constant", "linear", "cosine"] = "constant"
+    stop_loss_nats: float = 0.0
+    is_continued: bool = False
     seed: int = 0
 
 
@@ -124,6 +132,11 @@ class LoraWeights:
             name, part, _ = key.removeprefix(_PREFIX).rsplit(".", 2)
             parts[part][name] = tensor.float()
         return cls(parts["lora_A"], parts["lora_B"], config["r"], config["lora_alpha"])
+
+
+def accumulate(below: LoraWeights | None, new: LoraWeights, recipe: LoraRecipe) -> LoraWeights:
+    """Return the whole memory after a training: stacked, or `new` where it went on from `below`."""
+    return new if recipe.is_continued else stack_loras(below, new)
 
 
 def stack_loras(below: LoraWeights | None, above: LoraWeights) -> LoraWeights:

@@ -1,7 +1,8 @@
-"""The batched LoRA trainer: K snippets, K LoRAs, one forward and backward over one frozen model.
+"""The batched LoRA trainer: K memories, K LoRAs, one forward and backward over one frozen model.
 
-Row i of the batch carries LoRA i, the loss is the sum of the rows' own mean losses, and Adam is
-element-wise, so K trainings in one batch are K separate trainings.
+Each row of the batch carries the LoRA of the memory that it belongs to, the loss is the sum of the
+memories' own mean losses, and the optimisers are element-wise, so K trainings in one batch are K
+separate trainings.
 """
 
 import math
@@ -17,17 +18,32 @@ from pmi_kernel.memory.rows import LoraRows
 
 
 @dataclass(frozen=True, slots=True)
+class TrainRow:
+    """One text: its tokens, of which the first `num_given` (and the very first) carry no loss."""
+
+    token_ids: tuple[int, ...]
+    num_given: int = 0
+
+    @property
+    def num_learned(self) -> int:
+        """Tokens that carry loss."""
+        return len(self.token_ids) - max(1, self.num_given)
+
+
+@dataclass(frozen=True, slots=True)
 class TrainJob:
-    """One snippet to train on.
+    """One memory to train.
 
     Attributes:
-        token_ids: Its tokens; every one but the first carries loss.
+        rows: Its texts; each step sees all of them, and every token counts the same.
         below: The memory that stays frozen under the new one.
+        start: The memory to go on from; the new one has its rank, scale and layers.
         seed: Seeds the initial A.
     """
 
-    token_ids: tuple[int, ...]
+    rows: tuple[TrainRow, ...]
     below: LoraWeights | None = None
+    start: LoraWeights | None = None
     seed: int = 0
 
 
@@ -51,39 +67,101 @@ def train_loras(
     Args:
         model: A causal language model in evaluation mode; its own parameters stay as they are.
         rows: The row-wise hooks of that model.
-        jobs: Each with at least two tokens.
+        jobs: Each with at least one row, and a token that carries loss in each row.
         recipe: Shared by all jobs, except for its seed.
 
     Returns:
         For each job its LoRA, or the error that it alone met: a loss or weight that was not
-        finite. Rows do not mix, so an error in one leaves the others as they are.
+        finite. Jobs do not mix, so an error in one leaves the others as they are.
 
     Raises:
-        ValueError: A job has fewer than two tokens, or no layer matches `recipe.targets`.
+        ValueError: A row has no token that carries loss, no layer matches `recipe.targets`, or a
+            memory to go on from has other layers.
     """
-    if any(len(job.token_ids) < 2 for job in jobs):
-        raise ValueError("next-token training needs at least two tokens")
-    if next(model.parameters()).device.type == "cpu" and len(jobs) > _CPU_ROWS:
-        parts = [jobs[start : start + _CPU_ROWS] for start in range(0, len(jobs), _CPU_ROWS)]
-        return [one for part in parts for one in train_loras(model, rows, part, recipe)]
+    if any(row.num_learned < 1 for job in jobs for row in job.rows):
+        raise ValueError("next-token training needs at least two tokens, and one that carries loss")
     device = next(model.parameters()).device
+    done: list[Trained | EngineError] = []
+    for part in _parts(jobs, _CPU_ROWS if device.type == "cpu" else None):
+        done += _train_together(model, rows, part, recipe, device)
+    return done
+
+
+def check_continues(memory: LoraWeights | None, recipe: LoraRecipe) -> None:
+    """Raise `EngineError` where a memory cannot be gone on from under a recipe."""
+    if memory is not None and (memory.rank, memory.alpha) != (recipe.rank, recipe.alpha):
+        raise EngineError(
+            f"a memory of rank {memory.rank} and alpha {memory.alpha} cannot be gone on from with "
+            f"rank {recipe.rank} and alpha {recipe.alpha}"
+        )
+
+
+def _parts(jobs: Sequence[TrainJob], most: int | None) -> list[list[TrainJob]]:
+    """The jobs in parts of at most so many rows; a job is never split."""
+    parts: list[list[TrainJob]] = [[]]
+    for job in jobs:
+        if most and parts[-1] and sum(len(j.rows) for j in (*parts[-1], job)) > most:
+            parts.append([])
+        parts[-1].append(job)
+    return parts if jobs else []
+
+
+def _train_together(
+    model: nn.Module,
+    rows: LoraRows,
+    jobs: Sequence[TrainJob],
+    recipe: LoraRecipe,
+    device: torch.device,
+) -> list[Trained | EngineError]:
     names = select_layers(rows, recipe.targets)
+    for job in jobs:
+        if job.start is not None and set(job.start.a) != set(names):
+            raise ValueError("the memory to go on from has other layers than `recipe.targets`")
     scaling = recipe.alpha / recipe.rank
     a, b = _initial_factors(rows, names, jobs, recipe.rank, device)
-    ids, mask = _pad_right([job.token_ids for job in jobs], device)
-    below = rows.gather([job.below for job in jobs])
-    optimizer = torch.optim.Adam([*a.values(), *b.values()], lr=recipe.lr, foreach=True)
+    batch = _Batch(jobs, device)
+    below = rows.gather([job.below for job in jobs for _ in job.rows])
+    optimizer = _make_optimizer([*a.values(), *b.values()], recipe)
+    ended: dict[int, Trained | EngineError] = {}
     history: list[Tensor] = []
-    for _ in range(recipe.steps):
-        trained = {name: (a[name], b[name] * scaling) for name in names}
+    for step in range(recipe.steps):
+        for group in optimizer.param_groups:
+            group["lr"] = recipe.lr * _rate(recipe, step)
+        trained = {
+            name: (batch.per_row(a[name]), batch.per_row(b[name]) * scaling) for name in names
+        }
         with torch.enable_grad(), rows.using(below, trained):
-            losses = _row_losses(model, ids, mask)
+            losses = batch.losses(model)
             losses.sum().backward()
         history.append(losses.detach())
+        if recipe.stop_loss_nats > 0:
+            for place, loss in enumerate(history[-1].tolist()):
+                if loss < recipe.stop_loss_nats and place not in ended:
+                    ended[place] = _finish(place, torch.stack(history), a, b, recipe)
+            if len(ended) == len(jobs):
+                break
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
-    by_row = torch.stack(history, dim=1).tolist() if history else [[] for _ in jobs]
-    return [_finish(row, by_row[row], a, b, recipe) for row in range(len(jobs))]
+    by_step = torch.stack(history) if history else torch.zeros(0, len(jobs))
+    return [
+        ended[place] if place in ended else _finish(place, by_step, a, b, recipe)
+        for place in range(len(jobs))
+    ]
+
+
+def _make_optimizer(parameters: list[Tensor], recipe: LoraRecipe) -> torch.optim.Optimizer:
+    if recipe.optimizer == "sgd":
+        return torch.optim.SGD(parameters, lr=recipe.lr, foreach=True)
+    kind = torch.optim.AdamW if recipe.optimizer == "adamw" else torch.optim.Adam
+    return kind(parameters, lr=recipe.lr, foreach=True)
+
+
+def _rate(recipe: LoraRecipe, step: int) -> float:
+    """What the learning rate is multiplied with at a step, counted from 0."""
+    left = 1 - step / recipe.steps
+    if recipe.schedule == "linear":
+        return left
+    return (1 + math.cos(math.pi * (1 - left))) / 2 if recipe.schedule == "cosine" else 1.0
 
 
 def select_layers(rows: LoraRows, targets: Sequence[str]) -> list[str]:
@@ -102,7 +180,10 @@ def select_layers(rows: LoraRows, targets: Sequence[str]) -> list[str]:
 def _initial_factors(
     rows: LoraRows, names: Sequence[str], jobs: Sequence[TrainJob], rank: int, device: torch.device
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """A as PEFT draws it, uniform within 1 / sqrt(inputs) and from each job's own seed; B zero."""
+    """A as PEFT draws it, uniform within 1 / sqrt(inputs) and from each job's own seed; B zero.
+
+    A job that goes on from a memory begins with its A and B.
+    """
     generators = [torch.Generator().manual_seed(job.seed) for job in jobs]
     a, b = {}, {}
     for name in names:
@@ -112,41 +193,70 @@ def _initial_factors(
             torch.empty(rank, layer.in_features).uniform_(-bound, bound, generator=generator).T
             for generator in generators
         ]
+        zeros = [torch.zeros(rank, layer.out_features) for _ in jobs]
+        for place, job in enumerate(jobs):
+            if job.start is not None and name in job.start.a:
+                drawn[place], zeros[place] = job.start.a[name].T, job.start.b[name].T
         a[name] = torch.stack(drawn).to(device).requires_grad_()
-        b[name] = torch.zeros(
-            len(jobs), rank, layer.out_features, device=device, requires_grad=True
-        )
+        b[name] = torch.stack(zeros).to(device).requires_grad_()
     return a, b
 
 
-def _pad_right(token_ids: Sequence[Sequence[int]], device: torch.device) -> tuple[Tensor, Tensor]:
-    longest = max(len(ids) for ids in token_ids)
-    ids = torch.zeros(len(token_ids), longest, dtype=torch.long)
-    mask = torch.zeros(len(token_ids), longest, dtype=torch.long)
-    for row, tokens in enumerate(token_ids):
-        ids[row, : len(tokens)] = torch.tensor(tokens)
-        mask[row, : len(tokens)] = 1
-    return ids.to(device), mask.to(device)
+class _Batch:
+    """The rows of all jobs, padded, and which job owns each.
 
+    Args:
+        jobs: What is trained.
+        device: Where.
+    """
 
-def _row_losses(model: nn.Module, ids: Tensor, mask: Tensor) -> Tensor:
-    """Mean next-token cross-entropy of each row, `[rows]`, in nats per token."""
-    logits = model(input_ids=ids, attention_mask=mask, use_cache=False).logits.float()
-    # The targets are shifted, not the logits: a slice of those would be copied, and they are large.
-    targets, weights = ids.roll(-1, dims=1), mask.roll(-1, dims=1)
-    weights[:, -1] = 0
-    losses = nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="none")
-    losses = losses.view_as(ids) * weights
-    return losses.sum(dim=1) / weights.sum(dim=1)
+    def __init__(self, jobs: Sequence[TrainJob], device: torch.device) -> None:
+        texts = [row for job in jobs for row in job.rows]
+        longest = max(len(row.token_ids) for row in texts)
+        self._ids = torch.zeros(len(texts), longest, dtype=torch.long)
+        self._mask = torch.zeros(len(texts), longest, dtype=torch.long)
+        # The targets are shifted, not the logits: a slice of those would be copied, and they are
+        # large. `weights` says which positions' next token carries loss.
+        self._weights = torch.zeros(len(texts), longest)
+        for place, row in enumerate(texts):
+            size = len(row.token_ids)
+            self._ids[place, :size] = torch.tensor(row.token_ids)
+            self._mask[place, :size] = 1
+            self._weights[place, max(1, row.num_given) - 1 : size - 1] = 1
+        owners = [number for number, job in enumerate(jobs) for _ in job.rows]
+        self._owners = torch.tensor(owners, device=device)
+        self._is_one_each = len(owners) == len(jobs)
+        self._ids, self._mask = self._ids.to(device), self._mask.to(device)
+        self._weights = self._weights.to(device)
+        self._num_learned = self._per_job(self._weights.sum(dim=1), len(jobs))
+        self._num_jobs = len(jobs)
+
+    def per_row(self, factors: Tensor) -> Tensor:
+        """Return each row's factors, `[rows, ...]`, from those of the jobs."""
+        return factors if self._is_one_each else factors[self._owners]
+
+    def losses(self, model: nn.Module) -> Tensor:
+        """Return the mean next-token cross-entropy of each job, `[jobs]`, in nats per token."""
+        logits = model(input_ids=self._ids, attention_mask=self._mask, use_cache=False).logits
+        targets = self._ids.roll(-1, dims=1).flatten()
+        losses = nn.functional.cross_entropy(
+            logits.float().flatten(0, 1), targets, reduction="none"
+        )
+        by_row = (losses.view_as(self._weights) * self._weights).sum(dim=1)
+        return self._per_job(by_row, self._num_jobs) / self._num_learned
+
+    def _per_job(self, by_row: Tensor, num_jobs: int) -> Tensor:
+        return by_row.new_zeros(num_jobs).index_add(0, self._owners, by_row)
 
 
 def _finish(
-    row: int,
-    losses: Sequence[float],
+    job: int,
+    by_step: Tensor,
     a: dict[str, Tensor],
     b: dict[str, Tensor],
     recipe: LoraRecipe,
 ) -> Trained | EngineError:
+    losses = by_step[:, job].tolist()
     bad = next((step for step, loss in enumerate(losses) if not math.isfinite(loss)), None)
     if bad is not None:
         return EngineError(
@@ -154,11 +264,16 @@ def _finish(
             f"(lr {recipe.lr}); lower mem_lr"
         )
     weights = LoraWeights(
-        {name: t[row].detach().T.contiguous().cpu() for name, t in a.items()},
-        {name: t[row].detach().T.contiguous().cpu() for name, t in b.items()},
+        {name: _taken(t[job]) for name, t in a.items()},
+        {name: _taken(t[job]) for name, t in b.items()},
         rank=recipe.rank,
         alpha=recipe.alpha,
     )
     if not all(bool(t.isfinite().all()) for d in (weights.a, weights.b) for t in d.values()):
         return EngineError(f"a trained weight is not finite (lr {recipe.lr}); lower mem_lr")
     return Trained(weights, tuple(losses))
+
+
+def _taken(factor: Tensor) -> Tensor:
+    """A copy, transposed, on the CPU: training may go on."""
+    return factor.detach().T.clone(memory_format=torch.contiguous_format).cpu()

@@ -7,7 +7,7 @@ import pytest
 
 from pmi_kernel.actions import action_regex, parse_action
 from pmi_kernel.config import EngineConfig
-from pmi_kernel.engines.base import Engine, Finish, Message, Prompt, Sampling
+from pmi_kernel.engines.base import Engine, Finish, Lesson, Message, Prompt, Sampling
 from pmi_kernel.errors import ConfigError, EngineError
 from pmi_kernel.memory.lora import LoraRecipe, LoraWeights
 from pmi_kernel.types import ParseOutcome
@@ -25,7 +25,9 @@ RECIPE = LoraRecipe(steps=6, lr=1e-3)
 def memories(engine: Engine) -> list[LoraWeights]:
     texts = [FACT, "Isolde Brack leads Dunmarsh Lines.", "The Harrick Tower was finished in 1902."]
     with ThreadPoolExecutor(len(texts)) as pool:
-        return [t.weights for t in pool.map(lambda text: engine.train(text, RECIPE), texts)]
+        return [
+            t.weights for t in pool.map(lambda text: engine.train((Lesson(text),), RECIPE), texts)
+        ]
 
 
 def test_the_model_answers(engine: Engine) -> None:
@@ -153,15 +155,15 @@ def test_many_swaps_in_place_leave_no_trace(inplace: Engine, memories: list[Lora
 
 def test_training_on_a_memory_goes_on_from_it(engine: Engine, memories: list[LoraWeights]) -> None:
     adapter = engine.attach(memories[0])
-    above = engine.train(FACT, RECIPE, adapter=adapter)
+    above = engine.train((Lesson(FACT),), RECIPE, adapter=adapter)
     engine.detach(adapter)
-    base = engine.train(FACT, RECIPE)
+    base = engine.train((Lesson(FACT),), RECIPE)
     assert above.losses_nats[0] < base.losses_nats[0] - 0.1
 
 
 def test_a_text_too_short_to_train_on_is_refused(engine: Engine) -> None:
     with pytest.raises(EngineError, match="two tokens"):
-        engine.train("a", RECIPE)
+        engine.train((Lesson("a"),), RECIPE)
 
 
 def test_a_prompt_beyond_the_model_is_refused(engine: Engine) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from pmi_kernel.config import EngineConfig
 from pmi_kernel.data import load_examples
-from pmi_kernel.engines.base import Adapter, Engine, Message, Prompt, Sampling
+from pmi_kernel.engines.base import Adapter, Engine, Lesson, Message, Prompt, Sampling
 from pmi_kernel.errors import ConfigError, EngineError
 from pmi_kernel.memory.lora import LoraRecipe, LoraWeights
 from pmi_kernel.prompts import answer_prompt
@@ -43,7 +43,8 @@ def memories(engine: Engine, sample: list[Example]) -> list[LoraWeights]:
     texts = [" ".join(example.task.context[0].sentences)[:200] for example in sample[:9]]
     recipe = LoraRecipe(steps=6, lr=3e-3)
     with ThreadPoolExecutor(len(texts)) as pool:
-        return [trained.weights for trained in pool.map(lambda t: engine.train(t, recipe), texts)]
+        trained = pool.map(lambda text: engine.train((Lesson(text),), recipe), texts)
+        return [one.weights for one in trained]
 
 
 @pytest.fixture

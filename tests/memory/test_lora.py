@@ -12,7 +12,13 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from pmi_kernel.errors import EngineError
 from pmi_kernel.memory.lora import LoraRecipe, LoraWeights, stack_loras
 from pmi_kernel.memory.rows import LoraRows
-from pmi_kernel.memory.training import Trained, TrainJob, train_loras
+from pmi_kernel.memory.training import (
+    Trained,
+    TrainJob,
+    TrainRow,
+    check_continues,
+    train_loras,
+)
 
 RECIPE = LoraRecipe(steps=8, lr=1e-3, rank=4, alpha=8.0)
 SNIPPETS = [(3, 1, 4, 1, 5, 9, 2, 6), (2, 7, 1, 8), (1, 6, 1, 8, 0, 3)]
@@ -37,6 +43,10 @@ def model() -> Any:
     return make_model()
 
 
+def job_of(ids: tuple[int, ...], **settings: Any) -> TrainJob:
+    return TrainJob((TrainRow(ids),), **settings)
+
+
 def train(model: Any, *jobs: TrainJob, recipe: LoraRecipe = RECIPE) -> list[LoraWeights]:
     trained = train_loras(model, LoraRows(model), jobs, recipe)
     return [one.weights for one in trained if isinstance(one, Trained)]
@@ -56,10 +66,10 @@ def assert_close(one: LoraWeights, other: LoraWeights, tolerance: float) -> None
 
 
 def test_training_equals_peft(model: Any) -> None:
-    job = TrainJob(SNIPPETS[0], seed=3)
-    ours = train_loras(model, LoraRows(model), [job], RECIPE)[0]
+    one = job_of(SNIPPETS[0], seed=3)
+    ours = train_loras(model, LoraRows(model), [one], RECIPE)[0]
     assert isinstance(ours, Trained)
-    start = train(model, job, recipe=replace(RECIPE, steps=0))[0]
+    start = train(model, one, recipe=replace(RECIPE, steps=0))[0]
     config = LoraConfig(r=4, lora_alpha=8, target_modules="all-linear")
     peft = get_peft_model(make_model(), config)
     with torch.no_grad():
@@ -86,14 +96,14 @@ def test_training_equals_peft(model: Any) -> None:
 
 
 def test_training_together_equals_training_alone(model: Any) -> None:
-    jobs = [TrainJob(snippet, seed=seed) for seed, snippet in enumerate(SNIPPETS)]
+    jobs = [job_of(snippet, seed=seed) for seed, snippet in enumerate(SNIPPETS)]
     for job, weights in zip(jobs, train(model, *jobs), strict=True):
         assert_close(weights, train(model, job)[0], 1e-5)
 
 
 def test_training_lowers_the_loss_and_leaves_the_model_alone(model: Any) -> None:
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    trained = train_loras(model, LoraRows(model), [TrainJob(SNIPPETS[0])], RECIPE)[0]
+    trained = train_loras(model, LoraRows(model), [job_of(SNIPPETS[0])], RECIPE)[0]
     assert isinstance(trained, Trained)
     assert len(trained.losses_nats) == RECIPE.steps
     assert trained.losses_nats[-1] < trained.losses_nats[0]
@@ -101,11 +111,11 @@ def test_training_lowers_the_loss_and_leaves_the_model_alone(model: Any) -> None
 
 
 def test_training_on_top_keeps_what_is_below(model: Any) -> None:
-    below = train(model, TrainJob(SNIPPETS[0]))[0]
-    above = train(model, TrainJob(SNIPPETS[1], below=below, seed=1))[0]
+    below = train(model, job_of(SNIPPETS[0]))[0]
+    above = train(model, job_of(SNIPPETS[1], below=below, seed=1))[0]
     merged = make_model()
     add_to(merged, below)
-    assert_close(above, train(merged, TrainJob(SNIPPETS[1], seed=1))[0], 1e-4)
+    assert_close(above, train(merged, job_of(SNIPPETS[1], seed=1))[0], 1e-4)
 
 
 def add_to(model: Any, weights: LoraWeights) -> None:
@@ -116,7 +126,7 @@ def add_to(model: Any, weights: LoraWeights) -> None:
 
 def test_rows_equal_merged_models(model: Any) -> None:
     rows = LoraRows(model)
-    one, two = train(model, TrainJob(SNIPPETS[0])), train(model, TrainJob(SNIPPETS[1], seed=1))
+    one, two = train(model, job_of(SNIPPETS[0])), train(model, job_of(SNIPPETS[1], seed=1))
     mixed = logits(model, rows, one[0], None, two[0])
     for row, weights in ((0, one[0]), (2, two[0])):
         merged = make_model()
@@ -127,8 +137,8 @@ def test_rows_equal_merged_models(model: Any) -> None:
 
 def test_rows_of_different_rank_share_a_batch(model: Any) -> None:
     rows = LoraRows(model)
-    low = train(model, TrainJob(SNIPPETS[0]), recipe=replace(RECIPE, rank=1))[0]
-    high = train(model, TrainJob(SNIPPETS[1]), recipe=replace(RECIPE, rank=6))[0]
+    low = train(model, job_of(SNIPPETS[0]), recipe=replace(RECIPE, rank=1))[0]
+    high = train(model, job_of(SNIPPETS[1]), recipe=replace(RECIPE, rank=6))[0]
     mixed = logits(model, rows, low, high)
     assert torch.allclose(mixed[0], logits(model, rows, low)[0], atol=1e-5)
     assert torch.allclose(mixed[1], logits(model, rows, high)[0], atol=1e-5)
@@ -137,14 +147,14 @@ def test_rows_of_different_rank_share_a_batch(model: Any) -> None:
 def test_without_memory_the_model_is_bit_equal(model: Any) -> None:
     before = model(IDS).logits
     rows = LoraRows(model)
-    weights = train(model, TrainJob(SNIPPETS[0]))[0]
+    weights = train(model, job_of(SNIPPETS[0]))[0]
     assert not torch.equal(logits(model, rows, weights), before)
     assert torch.equal(logits(model, rows, None), before)
 
 
 def test_a_stack_acts_as_its_parts_together(model: Any) -> None:
-    below = train(model, TrainJob(SNIPPETS[0]), recipe=replace(RECIPE, targets=("q_proj",)))[0]
-    above = train(model, TrainJob(SNIPPETS[1], seed=1))[0]
+    below = train(model, job_of(SNIPPETS[0]), recipe=replace(RECIPE, targets=("q_proj",)))[0]
+    above = train(model, job_of(SNIPPETS[1], seed=1))[0]
     stack = stack_loras(below, above)
     assert stack.rank == below.rank + above.rank
     for name in above.a:
@@ -153,13 +163,13 @@ def test_a_stack_acts_as_its_parts_together(model: Any) -> None:
 
 
 def test_norms_are_those_of_the_whole_update(model: Any) -> None:
-    weights = train(model, TrainJob(SNIPPETS[0]))[0]
+    weights = train(model, job_of(SNIPPETS[0]))[0]
     for name, norm in weights.norms().items():
         assert norm == pytest.approx(float(weights.delta(name).norm()), rel=1e-4)
 
 
 def test_peft_reads_what_is_saved_and_so_do_we(model: Any, tmp_path: Path) -> None:
-    weights = train(model, TrainJob(SNIPPETS[0]))[0]
+    weights = train(model, job_of(SNIPPETS[0]))[0]
     weights.save(tmp_path, base_model="tiny")
     ours = logits(model, LoraRows(model), weights)
     theirs = PeftModel.from_pretrained(make_model(), tmp_path)(IDS).logits
@@ -170,9 +180,9 @@ def test_peft_reads_what_is_saved_and_so_do_we(model: Any, tmp_path: Path) -> No
 
 
 def test_a_loss_that_is_not_finite_is_an_error_of_its_row_alone(model: Any) -> None:
-    weights = train(model, TrainJob(SNIPPETS[0]))[0]
+    weights = train(model, job_of(SNIPPETS[0]))[0]
     bad = replace(weights, a={name: a * float("inf") for name, a in weights.a.items()})
-    jobs = [TrainJob(SNIPPETS[0]), TrainJob(SNIPPETS[1], below=bad)]
+    jobs = [job_of(SNIPPETS[0]), job_of(SNIPPETS[1], below=bad)]
     good, failed = train_loras(model, LoraRows(model), jobs, RECIPE)
     assert isinstance(failed, EngineError)
     assert "loss was nan at step 1" in str(failed)
@@ -181,18 +191,92 @@ def test_a_loss_that_is_not_finite_is_an_error_of_its_row_alone(model: Any) -> N
 
 
 def test_targets_choose_the_layers(model: Any) -> None:
-    chosen = train(model, TrainJob(SNIPPETS[0]), recipe=replace(RECIPE, targets=("q_proj",)))[0]
+    chosen = train(model, job_of(SNIPPETS[0]), recipe=replace(RECIPE, targets=("q_proj",)))[0]
     assert {name.rsplit(".", 1)[-1] for name in chosen.a} == {"q_proj"}
     with pytest.raises(ValueError, match="no layer is called nose"):
-        train(model, TrainJob(SNIPPETS[0]), recipe=replace(RECIPE, targets=("nose",)))
+        train(model, job_of(SNIPPETS[0]), recipe=replace(RECIPE, targets=("nose",)))
 
 
 def test_one_token_is_no_training_text(model: Any) -> None:
     with pytest.raises(ValueError, match="two tokens"):
-        train(model, TrainJob((1,)))
+        train(model, job_of((1,)))
 
 
 def test_a_lora_of_another_model_is_refused(model: Any) -> None:
     alien = LoraWeights({"nose": torch.zeros(1, 1)}, {"nose": torch.zeros(1, 1)}, 1, 1.0)
     with pytest.raises(ValueError, match="no linear layer 'nose'"):
         LoraRows(model).gather([alien])
+
+
+def test_a_memory_of_several_texts_is_one_lora_for_all_of_them(model: Any) -> None:
+    both = TrainJob((TrainRow(SNIPPETS[0], num_given=3), TrainRow(SNIPPETS[2])))
+    others = [TrainJob((TrainRow(SNIPPETS[1]),), seed=1), job_of(SNIPPETS[0], seed=2)]
+    alone = train_loras(model, LoraRows(model), [both], RECIPE)[0]
+    assert isinstance(alone, Trained)
+    for one, other in zip(
+        train(model, others[0], both, others[1]),
+        [*train(model, others[0]), alone.weights, *train(model, others[1])],
+        strict=True,
+    ):
+        assert_close(one, other, 1e-5)
+
+    losses = []
+    for row in both.rows:
+        ids = torch.tensor([row.token_ids])
+        with torch.no_grad():
+            logprobs = model(ids).logits[0].log_softmax(-1)
+        first = max(1, row.num_given)
+        losses += [-float(logprobs[at - 1, ids[0, at]]) for at in range(first, ids.shape[1])]
+    assert alone.losses_nats[0] == pytest.approx(sum(losses) / len(losses), abs=1e-5)
+    assert both.rows[0].num_learned + both.rows[1].num_learned == len(losses)
+
+
+def test_going_on_from_a_memory_is_training_on(model: Any) -> None:
+    recipe = replace(RECIPE, optimizer="sgd", lr=0.5, steps=6)
+    whole = train(model, job_of(SNIPPETS[0]), recipe=recipe)[0]
+    half = train(model, job_of(SNIPPETS[0]), recipe=replace(recipe, steps=3))[0]
+    rest = train(model, job_of(SNIPPETS[0], start=half), recipe=replace(recipe, steps=3))[0]
+    assert rest.rank == half.rank
+    assert_close(rest, whole, 1e-5)
+    assert (half.b[next(iter(half.b))] - whole.b[next(iter(whole.b))]).abs().max() > 1e-4
+
+
+def test_training_ends_for_each_memory_once_its_loss_is_low(model: Any) -> None:
+    jobs = [job_of(SNIPPETS[0]), job_of(SNIPPETS[1], seed=1)]
+    recipe = replace(RECIPE, lr=1e-2, steps=30, rank=1)
+    whole = train_loras(model, LoraRows(model), jobs, recipe)
+    first = whole[0]
+    assert isinstance(first, Trained)
+    bar = first.losses_nats[5] + 1e-6
+    stopped = train_loras(model, LoraRows(model), jobs, replace(recipe, stop_loss_nats=bar))
+    for job, one in zip(jobs, stopped, strict=True):
+        assert isinstance(one, Trained)
+        *before, last = one.losses_nats
+        assert min(before, default=bar) >= bar
+        assert last < bar or len(one.losses_nats) == recipe.steps
+        exact = train(model, job, recipe=replace(recipe, steps=len(before)))[0]
+        assert_close(one.weights, exact, 1e-5)
+    assert len(stopped[0].losses_nats) < recipe.steps  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("schedule", ["linear", "cosine"])
+def test_a_schedule_begins_at_the_rate_and_learns_less_than_a_constant_one(
+    model: Any, schedule: Any
+) -> None:
+    recipe = replace(RECIPE, schedule=schedule)
+    start = train(model, job_of(SNIPPETS[0]), recipe=replace(recipe, steps=0))[0]
+
+    def moved(recipe: LoraRecipe) -> float:
+        weights = train(model, job_of(SNIPPETS[0]), recipe=recipe)[0]
+        return sum(float((weights.b[name] - start.b[name]).abs().sum()) for name in start.b)
+
+    one = replace(recipe, steps=1)
+    assert moved(one) == pytest.approx(moved(replace(one, schedule="constant")), rel=1e-4)
+    assert 0.3 < moved(recipe) / moved(replace(recipe, schedule="constant")) < 0.9
+
+
+def test_a_memory_of_another_shape_cannot_be_gone_on_from() -> None:
+    memory = train(make_model(), job_of(SNIPPETS[0]))[0]
+    check_continues(memory, RECIPE)
+    with pytest.raises(EngineError, match="rank 4"):
+        check_continues(memory, replace(RECIPE, rank=8))

@@ -117,3 +117,51 @@ def test_closing_early_takes_the_memory_out(sample: list[Example]) -> None:
     assert engine.num_attached == 0
     with pytest.raises(ValueError, match="closed before its end"):
         episode.step()
+
+
+PAIRS = "Q: Who wrote it? A: Flora\nQ: Where was she born? A: Otterfell\nQ: When was sh"
+
+
+def test_pairs_that_the_model_wrote_are_trained_on_and_shown(sample: list[Example]) -> None:
+    outputs = ["one fact", PAIRS, "<answer>x</answer>"]
+    trace, _ = run(sample[0], outputs, train_mem=True, mem_recipe="qa")
+    assert [step.kind for step in trace.steps] == [S, C, INJ, ANS]
+    shown = trace.steps[2]
+    assert shown.text.splitlines() == [
+        "Question: Who wrote it? <answer>Flora</answer>",
+        "Question: Where was she born? <answer>Otterfell</answer>",
+    ]
+    assert shown.measures["lines"] == 2
+    assert shown.measures["write_new_tokens"] > 0
+
+
+def test_a_mixed_recipe_holds_the_text_the_pairs_and_the_paraphrases(
+    sample: list[Example],
+) -> None:
+    outputs = ["one fact", PAIRS, "- Flora wrote it.\n- Flora wrote it.\n", "<answer>x</answer>"]
+    trace, _ = run(sample[0], outputs, train_mem=True, mem_recipe="mixed")
+    lines = trace.steps[2].text.splitlines()
+    assert (lines[0], lines[-1], len(lines)) == ("one fact", "Flora wrote it.", 4)
+
+
+def test_nothing_usable_written_leaves_the_text_itself(sample: list[Example]) -> None:
+    outputs = ["one fact", "I would rather not", "<answer>x</answer>"]
+    trace, _ = run(sample[0], outputs, train_mem=True, mem_recipe="qa")
+    assert trace.steps[2].text == "one fact"
+    assert trace.steps[2].measures["lines"] == 0
+
+
+def test_a_memory_can_be_made_of_all_the_evidence(sample: list[Example]) -> None:
+    trace, _ = run(sample[0], ["<answer>x</answer>"], train_mem=True, mem_source="evidence")
+    search, source, inject, _ = trace.steps
+    assert source.text == inject.text
+    assert all(passage.text in source.text for passage in search.passages if passage.text)
+
+
+def test_a_memory_that_is_gone_on_from_keeps_its_rank(sample: list[Example]) -> None:
+    outputs = ["one fact", "<search>a</search>", "two facts", "<answer>x</answer>"]
+    settings = {"train_mem": True, "mem_rank": 4, "mem_accumulate": "continue"}
+    trace, _ = run(sample[0], outputs, **settings)
+    assert [step.artifacts["rank"] for step in trace.steps if step.kind is INJ] == [4, 4]
+    with pytest.raises(ValidationError, match="strategy hot"):
+        PmiConfig(**settings, strategy="inplace")  # type: ignore[arg-type]

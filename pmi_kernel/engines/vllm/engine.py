@@ -24,6 +24,7 @@ from pmi_kernel.engines.base import (
     Adapter,
     Finish,
     Generation,
+    Lessons,
     Prompt,
     Sampling,
     Score,
@@ -171,10 +172,12 @@ class VllmEngine:
             row[flat.token_ids[start:end]] = flat.logprobs[start:end]
         return found
 
-    def train(self, text: str, recipe: LoraRecipe, *, adapter: Adapter | None = None) -> Training:
+    def train(
+        self, lessons: Lessons, recipe: LoraRecipe, *, adapter: Adapter | None = None
+    ) -> Training:
         """See `Engine.train`; concurrent calls with one recipe (but its seed) train together."""
         self._injection.request(adapter)
-        return self._trainer.train(text, recipe, adapter.weights if adapter else None)
+        return self._trainer.train(lessons, recipe, adapter.weights if adapter else None)
 
     def attach(self, weights: LoraWeights, *, replaces: Adapter | None = None) -> Adapter:
         """See `Engine.attach`."""

@@ -29,6 +29,12 @@ class PmiConfig(SystemConfig, RetrievalConfig, MemoryConfig):
             raise ValueError("evidence=weights needs train_mem: nothing would reach the model")
         return self
 
+    @model_validator(mode="after")
+    def _a_memory_can_be_gone_on_from(self) -> Self:
+        if self.mem_accumulate == "continue" and self.strategy != "hot":
+            raise ValueError("mem_accumulate=continue needs strategy hot")
+        return self
+
     def build(self, engine: Engine | None = None) -> System:
         """See `SystemConfig.build`."""
         from pmi_kernel.systems.pmi.system import PmiSystem

@@ -12,10 +12,11 @@ from dataclasses import dataclass, replace
 
 from pmi_kernel.actions import ACTION_STOPS, action_regex, parse_action
 from pmi_kernel.config import stable_seed
-from pmi_kernel.engines.base import Adapter, Engine, Finish, Sampling
+from pmi_kernel.engines.base import Adapter, Engine, Finish, Lessons, Sampling
 from pmi_kernel.episode import UNKNOWN, generation_measures, search_measures
-from pmi_kernel.memory.lora import LoraRecipe, LoraWeights, stack_loras
+from pmi_kernel.memory.lora import LoraRecipe, LoraWeights, accumulate
 from pmi_kernel.prompts import act_prompt, compress_prompt
+from pmi_kernel.recipes import Written, write_lessons
 from pmi_kernel.retrieval import Evidence, make_retriever, make_step0_query, retrieve
 from pmi_kernel.systems.pmi.config import PmiConfig
 from pmi_kernel.types import ActionKind, EndReason, ParseOutcome, Step, StepKind, Task
@@ -73,13 +74,14 @@ class PmiSystem:
         finally:
             self._detach(memory)
 
-    def first_snippet(self, task: Task) -> str:
-        """Return the snippet that the base model writes after the forced search."""
+    def first_lessons(self, task: Task) -> Lessons:
+        """Return what the base model makes of the evidence of the forced search."""
         found = self._retrieve(make_step0_query(task.question), task)
-        return self._compress(task, 1, found, None).text
+        text = self._source(task, 1, found, None).text
+        return self._write(task, 1, text, None).lessons if text else ()
 
     def first_recipe(self, task: Task) -> LoraRecipe:
-        """Return how the memory of that snippet is trained."""
+        """Return how the memory of those lessons is trained."""
         return self._recipe(task, 1)
 
     def _first_query(self, task: Task) -> str:
@@ -98,20 +100,22 @@ class PmiSystem:
         self, task: Task, search: int, found: Evidence, memory: _Memory
     ) -> Generator[Step, None, None]:
         """Compress, train, inject; an empty snippet ends after the first of the three."""
-        snippet = self._compress(task, search, found, memory.adapter)
-        yield snippet
-        if not snippet.text:
+        source = self._source(task, search, found, memory.adapter)
+        yield source
+        if not source.text:
             return
         recipe = self._recipe(task, search)
-        trained = self.engine.train(snippet.text, recipe, adapter=memory.adapter)
-        weights = stack_loras(memory.weights, trained.weights)
+        written = self._write(task, search, source.text, memory.adapter)
+        trained = self.engine.train(written.lessons, recipe, adapter=memory.adapter)
+        weights = accumulate(memory.weights, trained.weights, recipe)
         start = time.perf_counter()
         memory.adapter = self.engine.attach(weights, replaces=memory.adapter)
         memory.weights = weights
         yield Step(
             StepKind.INJECT,
-            trained.text,
+            "\n".join(str(lesson) for lesson in trained.lessons),
             measures={
+                **_written_measures(written),
                 "train_tokens": trained.num_tokens,
                 "train_steps": len(trained.losses_nats),
                 "attached_bytes": weights.num_bytes,
@@ -124,6 +128,26 @@ class PmiSystem:
                 "delta_norms": trained.weights.norms(),
             },
             adapter=memory.adapter,
+        )
+
+    def _source(self, task: Task, search: int, found: Evidence, adapter: Adapter | None) -> Step:
+        """What a memory is made of: the snippet, or the evidence as it is."""
+        if self.config.mem_source == "evidence":
+            return Step(StepKind.COMPRESS, found.text, adapter=adapter)
+        return self._compress(task, search, found, adapter)
+
+    def _write(self, task: Task, search: int, text: str, adapter: Adapter | None) -> Written:
+        config = self.config
+        return write_lessons(
+            self.engine,
+            text,
+            config.mem_recipe,
+            adapter=adapter,
+            num_lines=config.mem_lines,
+            shots=config.shots,
+            is_question_learned=config.mem_loss == "all",
+            temperature=config.temperature,
+            seed=stable_seed(config.seed, task.id, search, "write"),
         )
 
     def _compress(self, task: Task, search: int, found: Evidence, adapter: Adapter | None) -> Step:
@@ -188,6 +212,14 @@ class PmiSystem:
         start = time.perf_counter()
         self.engine.detach(adapter)
         return {"detach_s": time.perf_counter() - start}
+
+
+def _written_measures(written: Written) -> dict[str, float]:
+    """What writing the lessons cost; nothing where nothing was written."""
+    if not written.outputs:
+        return {}
+    costs = [generation_measures(output, "write") for output in written.outputs]
+    return {"lines": written.num_lines, **{key: sum(c[key] for c in costs) for key in costs[0]}}
 
 
 def _some_of(sentences: Sequence[str]) -> str:
