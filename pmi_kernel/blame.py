@@ -70,7 +70,7 @@ def blame_episode(trace: Trace, result: EvalResult, example: Example) -> Blame:
         return Blame.NOT_RETRIEVED
     if not any(step.kind is StepKind.INJECT for step in trace.steps):
         return Blame.WRONG_ALTHOUGH_SHOWN if evidence else Blame.NOT_RETRIEVED
-    if not _holds(_texts(trace, StepKind.INJECT), facts):
+    if not _holds(_texts(trace, StepKind.COMPRESS), facts):
         return Blame.LOST_IN_COMPRESSION
     if not trace.probes:
         return Blame.NOT_PROBED

@@ -24,6 +24,7 @@ _USAGE = """usage: pmi VERB [options]
   resume   go on with a run under its own settings: pmi resume runs/x
   grid     closed book, in context, injected, both, wrong passage: one table
   compare  runs side by side: pmi compare runs/a runs/b --html out.html
+  study    what is learned from weights alone, by recipe: pmi study recipes --questions 12
   blame    a run's wrong answers by the stage that failed: pmi blame runs/x
   runs     what was run, with EM and F1
   jobs     runs in the background: pmi jobs list | watch runs/x | cancel runs/x
@@ -79,7 +80,7 @@ def _interrupt(*_: object) -> None:
     raise KeyboardInterrupt
 
 
-def _parse(target: Any, words: list[str], prog: str) -> Any:
+def parse(target: Any, words: list[str], prog: str) -> Any:
     """Parse words into a config or a call; a contradiction between settings is one line."""
     try:
         return tyro.cli(
@@ -116,7 +117,7 @@ def _run(words: list[str]) -> int:
         f"Evaluate a system on a data set.\n\nThese are the options with --system {chosen.system} "
         f"(one of {', '.join(NAMES)})."
     )
-    run_settings, config = _parse(settings, rest, "run")
+    run_settings, config = parse(settings, rest, "run")
     return _finish_run(run_settings, config)
 
 
@@ -140,7 +141,7 @@ def _resume(words: list[str]) -> int:
         """
         return out, limit, workers, data
 
-    out, limit, workers, data = _parse(resume, words, "resume")
+    out, limit, workers, data = parse(resume, words, "resume")
     request = request_of(out)
     config = config_class(request["system"])(**request["config"])
     changed = {"out": out, "limit": limit, "workers": workers}
@@ -152,7 +153,7 @@ def _resume(words: list[str]) -> int:
 def _finish_run(settings: Any, config: SystemConfig) -> int:
     from pmi_kernel.report import render_summary
 
-    outcome = _run_shown(settings, config)
+    outcome = run_shown(settings, config)
     print(render_summary(outcome.summary, settings.out))
     if outcome.is_interrupted:
         print(f"interrupted; `pmi resume {settings.out}` goes on", file=sys.stderr)
@@ -160,7 +161,7 @@ def _finish_run(settings: Any, config: SystemConfig) -> int:
     return 1 if outcome.summary["num_errors"] else 0
 
 
-def _run_shown(settings: Any, config: SystemConfig) -> Any:
+def run_shown(settings: Any, config: SystemConfig) -> Any:
     """Run on workers, with a progress bar."""
     from tqdm.auto import tqdm
 
@@ -203,7 +204,7 @@ def _runs(words: list[str]) -> int:
         """
         return root
 
-    root = _parse(arguments, words, "runs")
+    root = parse(arguments, words, "runs")
     summaries = {str(job.out): read_json(job.out / "summary.json", {}) for job in find_jobs(root)}
     ended = {name: summary for name, summary in summaries.items() if summary}
     print(render_runs(ended) if ended else f"no runs under {root}")
@@ -222,7 +223,7 @@ def _blame(words: list[str]) -> int:
         """
         return run
 
-    print(render_blame(blame(_parse(arguments, words, "blame"))))
+    print(render_blame(blame(parse(arguments, words, "blame"))))
     return 0
 
 
@@ -237,10 +238,10 @@ def _grid(words: list[str]) -> int:
         return settings, config
 
     def run_arm(target: RunSettings, system: SystemConfig) -> None:
-        if _run_shown(target, system).is_interrupted:
+        if run_shown(target, system).is_interrupted:
             raise KeyboardInterrupt
 
-    settings, config = _parse(arguments, words, "grid")
+    settings, config = parse(arguments, words, "grid")
     print(render_grid(grid(settings, config, run_arm=run_arm)))
     return 0
 
@@ -268,7 +269,7 @@ def _jobs_list(words: list[str]) -> int:
         """
         return root
 
-    root = _parse(arguments, words, "jobs list")
+    root = parse(arguments, words, "jobs list")
     statuses = {str(job.out): job.status() for job in find_jobs(root)}
     print(render_jobs(statuses) if statuses else f"no runs under {root}")
     return 0
@@ -287,7 +288,7 @@ def _jobs_watch(words: list[str]) -> int:
         """
         return run
 
-    job = Job.attach(_parse(arguments, words, "jobs watch"))
+    job = Job.attach(parse(arguments, words, "jobs watch"))
     with tqdm(unit="episode", desc=job.out.name) as bar:
         while True:
             status = job.status()
@@ -317,7 +318,7 @@ def _jobs_cancel(words: list[str]) -> int:
         """
         return run, force
 
-    run, force = _parse(arguments, words, "jobs cancel")
+    run, force = parse(arguments, words, "jobs cancel")
     job = Job.attach(run)
     if not job.is_running:
         print(f"{run} is not running ({job.status()['state']})")
@@ -334,7 +335,7 @@ def _jobs_cancel(words: list[str]) -> int:
 def _demo(words: list[str]) -> int:
     from pmi_kernel.demo import DemoSettings, demo
 
-    return demo(_parse(DemoSettings, words, "demo"))
+    return demo(parse(DemoSettings, words, "demo"))
 
 
 def _data(words: list[str]) -> int:
@@ -357,7 +358,7 @@ def _data_fetch(words: list[str]) -> int:
         """
         return name
 
-    name = _parse(names, words, "data fetch")
+    name = parse(names, words, "data fetch")
     if name != "hotpotqa":
         raise DataError(f"{name!r}: only hotpotqa can be fetched")
     for path in fetch():
@@ -376,7 +377,7 @@ def _data_check(words: list[str]) -> int:
         """
         return file
 
-    report = describe(_parse(file, words, "data check"))
+    report = describe(parse(file, words, "data check"))
     print(report.render())
     return 1 if report.problems else 0
 
@@ -398,7 +399,7 @@ def _data_synth(words: list[str]) -> int:
         """
         return n, seed, out
 
-    n, seed, out = _parse(synth, words, "data synth")
+    n, seed, out = parse(synth, words, "data synth")
     if n < 1 or out.suffix not in (".json", ".jsonl"):
         raise ConfigError(
             "data synth needs --n of at least 1 and an --out that ends in .json or .jsonl"
@@ -416,7 +417,7 @@ def _bench(words: list[str]) -> int:
         lines = [f"  {name:10} {(fn.__doc__ or '').splitlines()[0]}" for name, fn in known.items()]
         print("usage: pmi bench NAME [options]\n\n" + "\n".join(lines))
         return 0 if words and words[0] in ("-h", "--help") else 2
-    _parse(known[words[0]], words[1:], f"bench {words[0]}")
+    parse(known[words[0]], words[1:], f"bench {words[0]}")
     return 0
 
 

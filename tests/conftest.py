@@ -52,6 +52,18 @@ def engine_name(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="session")
 def engine(engine_name: str) -> Iterator[Engine]:
     """The embedded model, in the format in which results do not depend on what shares a batch."""
-    engine = EngineConfig(engine=engine_name, dtype="float32").build_engine()  # type: ignore[arg-type]
+    engine = build_engine(engine_name)
     yield engine
     engine.close()
+
+
+def build_engine(name: str, strategy: str = "hot", max_batch: int = 16) -> Engine:
+    """An engine that leaves room for others beside it."""
+    return EngineConfig(
+        engine=name,  # type: ignore[arg-type]
+        strategy=strategy,  # type: ignore[arg-type]
+        dtype="float32",
+        max_batch=max_batch,
+        max_rank=16,
+        kv_cache_gib=0.5,
+    ).build_engine()

@@ -64,7 +64,7 @@ def test_the_first_stage_that_fails_is_blamed(trace: Trace, example: Example) ->
     assert blamed(with_probe(trace, 1.0, "x"), example) is Blame.WRONG_ALTHOUGH_LEARNED
     assert blamed(with_probe(trace, -1.0, "x"), example) is Blame.NOT_LEARNED
     assert blamed(with_probe(trace, 1.0, gold), example) is Blame.LEARNED_BUT_NOT_USED
-    lost = change(trace, StepKind.INJECT, text="Something else was written down.")
+    lost = change(trace, StepKind.COMPRESS, text="Something else was written down.")
     assert blamed(lost, example) is Blame.LOST_IN_COMPRESSION
     assert blamed(change(lost, StepKind.SEARCH, passages=()), example) is Blame.LOST_IN_COMPRESSION
     right = change(lost, StepKind.ANSWER, text=gold)

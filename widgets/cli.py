@@ -1,7 +1,8 @@
-"""The verbs of `pmi` that need the widgets: show and lab."""
+"""The verbs of `pmi` that need the widgets."""
 
 import json
 import os
+import shlex
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -109,6 +110,37 @@ def compare(words: Sequence[str]) -> int:
         if path is not None:
             path.write_text(texts[kind](), encoding="utf-8")
             print(f"written to {path}")
+    return 0
+
+
+def study(words: Sequence[str]) -> int:
+    """Study recipes: what is learned from weights alone, and what it breaks."""
+    from pmi_kernel.batch import RunSettings
+    from pmi_kernel.cli import parse, run_shown
+    from pmi_kernel.config import SystemConfig
+    from pmi_kernel.report import render_table
+    from pmi_kernel.study import StudySettings, study_recipes
+    from pmi_kernel.systems.pmi.config import PmiConfig
+    from widgets.study import study_page
+
+    if not words or words[0] != "recipes":
+        raise ConfigError("say which study: pmi study recipes")
+
+    def arguments(settings: StudySettings, config: PmiConfig) -> tuple[StudySettings, PmiConfig]:
+        """Run recipes x steps x ranks from weights alone, and write report.html beside the runs."""
+        return settings, config
+
+    def run_cell(target: RunSettings, system: SystemConfig) -> None:
+        print(f"\n{target.out.name}")
+        if run_shown(target, system).is_interrupted:
+            raise KeyboardInterrupt
+
+    settings, config = parse(arguments, list(words[1:]), "study recipes")
+    found = study_recipes(settings, config, run_cell=run_cell)
+    print(f"\n{found.caption}\n\n{render_table(*found.table())}")
+    report = settings.out / "report.html"
+    report.write_text(study_page(found, shlex.join(["pmi", "study", *words])), encoding="utf-8")
+    print(f"\n{report}: one page, with pictures")
     return 0
 
 

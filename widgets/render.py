@@ -91,14 +91,22 @@ def static_html(nodes: Sequence[Node]) -> str:
     return str(Markup('<style>{}</style><div class="pmi pmi-static">{}</div>').format(style, body))
 
 
-def page(title: str, nodes: Sequence[Node]) -> str:
-    """Return a whole HTML page that asks the network for nothing."""
+def page(title: str, nodes: Sequence[Node], *, pictures: str = "") -> str:
+    """Return a whole HTML page that asks the network for nothing.
+
+    Args:
+        title: Its title.
+        nodes: What it shows.
+        pictures: HTML of plotly's own making, script and all, shown below; without it the page
+            may run no script.
+    """
+    scripts = "; script-src 'unsafe-inline'" if pictures else ""
     return str(
         Markup(
             '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
             '<meta name="viewport" content="width=device-width">'
             '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; '
-            "style-src 'unsafe-inline'; img-src data:\"><title>{}</title></head>\n"
-            '<body class="pmi-page"><main>{}</main></body></html>\n'
-        ).format(title, Markup(static_html(nodes)))
+            "style-src 'unsafe-inline'; img-src data:{}\"><title>{}</title></head>\n"
+            '<body class="pmi-page"><main>{}{}</main></body></html>\n'
+        ).format(Markup(scripts), title, Markup(static_html(nodes)), Markup(pictures))
     )

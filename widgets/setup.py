@@ -15,7 +15,16 @@ from pmi_kernel.types import Example, Task
 from widgets.render import Node
 from widgets.view import View
 
-_MAIN = ("model", "train_mem", "evidence", "retriever", "topk", "mem_steps", "mem_lr")
+_MAIN = (
+    "model",
+    "train_mem",
+    "evidence",
+    "retriever",
+    "topk",
+    "mem_recipe",
+    "mem_steps",
+    "mem_lr",
+)
 _MOST_SHOWN = 60
 
 

@@ -140,6 +140,8 @@ def _chips(step: Step) -> list[str]:
                 f"{measures[f'{stage}_new_tokens']:g} out",
                 seconds(measures[f"{stage}_s"]),
             ]
+    if "write_s" in measures:
+        chips.append(f"{measures['lines']:g} lines written in {seconds(measures['write_s'])}")
     if "train_s" in measures:
         chips.append(f"train {seconds(measures['train_s'])}")
         chips.append(f"attach {seconds(measures['attach_s'])}")

@@ -14,6 +14,7 @@ from pmi_kernel.errors import ConfigError, EngineError
 from pmi_kernel.memory.lora import LoraRecipe, LoraWeights
 from pmi_kernel.prompts import answer_prompt
 from pmi_kernel.types import Example
+from tests.conftest import build_engine
 
 pytestmark = pytest.mark.model
 
@@ -179,7 +180,7 @@ def test_what_does_not_fit_a_slot_is_refused_and_others_go_on(
 
 
 def test_a_closed_engine_says_so() -> None:
-    engine = EngineConfig(engine="vllm", dtype="float32", max_batch=2, max_rank=8).build_engine()
+    engine = build_engine("vllm", max_batch=2)
     prompt = (Message("user", "Hello"),)
     assert engine.generate(prompt, sampling=Sampling(max_tokens=2)).token_ids
     engine.close()
