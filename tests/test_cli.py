@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,14 @@ def test_bad_words_are_answered_in_one_message(
     shown = capfd.readouterr()
     assert message in shown.err + shown.out
     assert "Traceback" not in shown.err
+
+
+@pytest.mark.skipif(find_spec("vllm") is not None, reason="vLLM is installed here")
+def test_an_engine_that_is_not_installed_says_what_to_do(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert pmi("run", "--engine", "vllm", "--out", str(tmp_path / "run"), "--limit", "1") == 2
+    assert "make install-vllm" in capsys.readouterr().err
 
 
 def test_another_configuration_is_refused_by_field(

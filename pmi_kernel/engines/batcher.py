@@ -80,10 +80,14 @@ class MicroBatcher(Generic[Request]):
         return job.result
 
     @contextmanager
-    def exclusively(self) -> Iterator[None]:
-        """Within the context no batch runs."""
+    def exclusively(self, is_urgent: Callable[[], bool] = lambda: True) -> Iterator[None]:
+        """Within the context no batch runs.
+
+        Args:
+            is_urgent: While this is false, waiting requests go first.
+        """
         with self._changed:
-            while self._is_busy:
+            while self._is_busy or (self._waiting and not is_urgent()):
                 self._changed.wait()
             self._is_busy = True
         try:

@@ -4,7 +4,7 @@ import gc
 import sys
 import time
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -111,13 +111,19 @@ def no_progress_bars() -> Iterator[None]:
             transformers_logging.enable_progress_bar()
 
 
+_ENOUGH = 8
+"""Memories that are worth a batch of their own, though others may come."""
+
+
 class Trainer:
     """Trains memories on a checkpoint; concurrent calls with one recipe (but its seed) go together.
 
     Args:
         checkpoint: What is trained on; its weights stay as they are.
         max_batch: Most memories trained in one batch.
-        gate: Entered around every batch, so that others do not work meanwhile.
+        gate: Entered around every batch, so that others do not work meanwhile. It is given a
+            function that says when training must wait no longer: many memories are trained
+            together for little more than one, so it may let others go on until then.
     """
 
     def __init__(
@@ -125,10 +131,13 @@ class Trainer:
         checkpoint: Checkpoint,
         *,
         max_batch: int,
-        gate: Callable[[], AbstractContextManager[object]] = nullcontext,
+        gate: Callable[[Callable[[], bool]], AbstractContextManager[object]],
     ) -> None:
         self._checkpoint = checkpoint
-        self._batcher = MicroBatcher(self._run, max_batch=max_batch, gate=gate)
+        self._enough = min(max_batch, _ENOUGH)
+        self._batcher = MicroBatcher(
+            self._run, max_batch=max_batch, gate=lambda: gate(self._is_urgent)
+        )
 
     def train(
         self, lessons: Lessons, recipe: LoraRecipe, memory: LoraWeights | None = None
@@ -155,6 +164,9 @@ class Trainer:
             num_tokens=sum(row.num_learned for row in rows),
             seconds_s=time.perf_counter() - start,
         )
+
+    def _is_urgent(self) -> bool:
+        return self._batcher.num_waiting >= self._enough
 
     def _row(self, lesson: Lesson) -> TrainRow:
         chat = self._checkpoint.chat

@@ -106,3 +106,39 @@ def test_an_interrupt_reaches_its_caller_and_frees_the_batcher() -> None:
     assert batcher.submit("k", 1) == 1
     with batcher.exclusively():
         assert batcher.num_waiting == 0
+
+
+def test_what_is_not_urgent_lets_waiting_requests_go_first() -> None:
+    order: list[str] = []
+    first_runs, go_on = threading.Event(), threading.Event()
+
+    def run(key: Hashable, requests: Sequence[str]) -> Sequence[object]:
+        order.extend(requests)
+        first_runs.set()
+        go_on.wait(timeout=30)
+        return list(requests)
+
+    batcher: MicroBatcher[str] = MicroBatcher(run, max_batch=1)
+
+    def alone(name: str, is_urgent: bool) -> None:
+        with batcher.exclusively(lambda: is_urgent):
+            order.append(name)
+
+    threads = [threading.Thread(target=batcher.submit, args=("k", "first"))]
+    threads[0].start()
+    first_runs.wait(timeout=30)
+    threads += [
+        threading.Thread(target=alone, args=("patient", False)),
+        *(threading.Thread(target=batcher.submit, args=("k", f"more {n}")) for n in range(3)),
+    ]
+    for thread in threads[1:]:
+        thread.start()
+    while batcher.num_waiting < 3:
+        first_runs.wait(timeout=0.01)
+    go_on.set()
+    for thread in threads:
+        thread.join(timeout=30)
+    assert order[0] == "first"
+    assert order[-1] == "patient"
+    alone("urgent", True)
+    assert order[-1] == "urgent"

@@ -15,7 +15,21 @@ from torch import Tensor
 from vllm.lora.punica_wrapper.punica_cpu import PunicaWrapperCPU
 
 _SMALL = 4
-"""Groups of at most so many tokens (decoding) are multiplied in one batch."""
+"""Groups of at most so many tokens (decoding) are multiplied in one batch, where there are some."""
+_FEW = 4
+"""Up to so many of them it is not worth it: a batch reads the slots in between too."""
+
+
+class _Batch:
+    """Short runs of different slots, as one batch from the first of their slots to the last."""
+
+    def __init__(self, groups: Sequence[tuple[int, int, int]]) -> None:
+        slots = [slot for slot, start, stop in groups for _ in range(start, stop)]
+        self.first, self.last = min(slots), max(slots) + 1
+        self.longest = max(stop - start for _, start, stop in groups)
+        self.slots = torch.tensor(slots) - self.first
+        self.tokens = torch.tensor([at for _, start, stop in groups for at in range(start, stop)])
+        self.places = torch.tensor([at for _, start, stop in groups for at in range(stop - start)])
 
 
 class GroupedPunica(PunicaWrapperCPU):
@@ -29,27 +43,19 @@ class GroupedPunica(PunicaWrapperCPU):
     ) -> None:
         """Take note of which tokens of the next forward pass belong to which slot."""
         super().update_metadata(mapping, lora_index_to_id, *args, **kwargs)
-        slots = self.token_lora_indices
-        tokens = (slots >= 0).nonzero().squeeze(1)
-        slots = slots[tokens]
-        # Runs of one slot follow each other: a request's tokens are neighbours in a batch.
-        values, counts = slots.unique_consecutive(return_counts=True)
-        starts = counts.cumsum(0) - counts
-        self._tokens, self._slots = tokens, slots
-        self._groups = [
-            (slot, int(tokens[start]), int(tokens[start]) + count)
-            for slot, start, count in zip(
-                values.tolist(), starts.tolist(), counts.tolist(), strict=True
-            )
-        ]
-        self._places = torch.arange(len(tokens)) - starts.repeat_interleave(counts)
-        # A slot with two runs, or long ones: one product for each run.
-        self._is_small = (
-            len(self._groups) > 1
-            and int(counts.max()) <= _SMALL
-            and len(set(values.tolist())) == len(values)
-        )
-        used = [lora_index_to_id[slot] for slot in values.tolist()]
+        # Runs of one slot: a request's tokens are neighbours in a batch.
+        values, counts = self.token_lora_indices.unique_consecutive(return_counts=True)
+        groups: list[tuple[int, int, int]] = []
+        start = 0
+        for slot, count in zip(values.tolist(), counts.tolist(), strict=True):
+            if slot >= 0:
+                groups.append((slot, start, start + count))
+            start += count
+        small = [group for group in groups if group[2] - group[1] <= _SMALL]
+        is_batched = len(small) > _FEW and len({slot for slot, _, _ in small}) == len(small)
+        self._loops = [group for group in groups if not (is_batched and group in small)]
+        self._batch = _Batch(small) if is_batched else None
+        used = [lora_index_to_id[slot] for slot, _, _ in groups]
         self._rank = max((self.ranks.get(i, 1 << 30) for i in used if i is not None), default=0)
 
     def add_lora_linear(
@@ -63,10 +69,10 @@ class GroupedPunica(PunicaWrapperCPU):
         **_: Any,
     ) -> None:
         """Add to `y`, in place, what each token's adapter makes of `x`."""
-        if not self._groups:
-            return
-        add = self._add_batched if self._is_small else self._add_by_group
-        add(y, x, lora_a_stacked, lora_b_stacked, scale, output_slices)
+        if self._loops:
+            self._add_by_group(y, x, lora_a_stacked, lora_b_stacked, scale, output_slices)
+        if self._batch is not None:
+            self._add_batched(y, x, lora_a_stacked, lora_b_stacked, scale, output_slices)
 
     def _add_by_group(
         self,
@@ -77,7 +83,7 @@ class GroupedPunica(PunicaWrapperCPU):
         scale: float,
         output_slices: Sequence[int],
     ) -> None:
-        for slot, start, stop in self._groups:
+        for slot, start, stop in self._loops:
             rows, offset = x[start:stop], 0
             for a, b, width in zip(a_slots, b_slots, output_slices, strict=True):
                 low = rows @ a[slot, 0, : self._rank].T.to(rows.dtype)
@@ -95,15 +101,16 @@ class GroupedPunica(PunicaWrapperCPU):
         scale: float,
         output_slices: Sequence[int],
     ) -> None:
-        first, last = int(self._slots.min()), int(self._slots.max()) + 1
-        slots = self._slots - first
-        rows = x.new_zeros(last - first, int(self._places.max()) + 1, x.shape[1])
-        rows[slots, self._places] = x[self._tokens]
+        batch = self._batch
+        assert batch is not None
+        first, last = batch.first, batch.last
+        rows = x.new_zeros(last - first, batch.longest, x.shape[1])
+        rows[batch.slots, batch.places] = x[batch.tokens]
         offset = 0
         for a, b, width in zip(a_slots, b_slots, output_slices, strict=True):
             low = rows @ a[first:last, 0, : self._rank].mT.to(x.dtype)
             added = low @ b[first:last, 0, :width, : self._rank].mT.to(y.dtype)
-            y[self._tokens, offset : offset + width] += scale * added[slots, self._places]
+            y[batch.tokens, offset : offset + width] += scale * added[batch.slots, batch.places]
             offset += width
 
     def add_lora_logits(self, y: Tensor, *_: Any, **__: Any) -> None:

@@ -85,6 +85,15 @@ class Driver:
                 self._changed.notify_all()
 
     @contextmanager
+    def lull(self, is_urgent: Callable[[], bool]) -> Iterator[None]:
+        """As `paused`, once no request is under way or `is_urgent` says not to wait for that."""
+        with self._changed:
+            while self._has_work() and not is_urgent():
+                self._changed.wait()
+        with self.paused():
+            yield
+
+    @contextmanager
     def touching(self) -> Iterator[Any]:
         """The engine, between two of its steps, for this caller alone."""
         with self.paused(), self._touching:

@@ -107,7 +107,7 @@ class VllmEngine:
         self._trainer = Trainer(
             self.checkpoint,
             max_batch=max_batch,
-            gate=self.driver.paused if self._is_cpu else nullcontext,
+            gate=self.driver.lull if self._is_cpu else nullcontext,
         )
 
     def generate(
