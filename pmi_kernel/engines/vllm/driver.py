@@ -194,6 +194,7 @@ class Driver:
             self._death = self._death or error
             jobs = [*self._running.values(), *self._waiting]
             self._running, self._waiting = {}, []
+            self._changed.notify_all()
         for job in jobs:
             job.error = EngineError(f"vLLM died: {error}")
             job.done.set()
