@@ -2,6 +2,7 @@
 
 import shutil
 import tempfile
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -86,7 +87,7 @@ class Hot:
         forget_rank(adapter.id)
 
 
-class Exclusive:
+class Exclusive(ABC):
     """Strategies that put the memory in the serving weights themselves: one at a time.
 
     Args:
@@ -132,8 +133,9 @@ class Exclusive:
                 "answer under the base; detach it first, or use strategy hot"
             )
 
+    @abstractmethod
     def _put(self, weights: LoraWeights | None) -> None:
-        raise NotImplementedError
+        """Make the serving weights the base's with `weights` added; None: the base's alone."""
 
 
 class InPlace(Exclusive):
