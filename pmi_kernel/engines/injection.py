@@ -1,9 +1,9 @@
-"""How a memory is put in force in the transformers engine, and taken out again."""
+"""How a memory is put in force in an engine, and taken out again: transformers, and what is shared."""
 
 import shutil
 import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Container, Sequence
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -42,7 +42,8 @@ class Injection(Protocol):
         ...
 
 
-def _not_attached(adapter: Adapter) -> EngineError:
+def not_attached(adapter: Adapter) -> EngineError:
+    """Return the error for a memory that is not in force."""
     return EngineError(f"adapter {adapter.id} is not attached (detached already, or replaced)")
 
 
@@ -63,13 +64,13 @@ class Hot:
     def detach(self, adapter: Adapter) -> None:
         """Forget the memory; the base weights were never touched."""
         if self._attached.pop(adapter.id, None) is None:
-            raise _not_attached(adapter)
+            raise not_attached(adapter)
 
     def rows(self, adapters: Sequence[Adapter | None]) -> list[LoraWeights | None]:
         """Return each row's own memory."""
         for adapter in adapters:
             if adapter is not None and adapter.id not in self._attached:
-                raise _not_attached(adapter)
+                raise not_attached(adapter)
         return [None if adapter is None else adapter.weights for adapter in adapters]
 
 
@@ -93,60 +94,53 @@ class Exclusive(ABC):
     """Strategies that put the memory in the serving weights themselves: one at a time.
 
     Args:
-        host: The engine.
+        layers: Returns the names of the model's linear layers.
     """
 
     is_exclusive = True
 
-    def __init__(self, host: Host) -> None:
-        self._host = host
+    def __init__(self, layers: Callable[[], Container[str]]) -> None:
+        self._layers = layers
         self._current: Adapter | None = None
 
     def attach(self, adapter: Adapter, replaces: Adapter | None) -> None:
         """Put `adapter` in the serving weights."""
-        if self._current is not None and (replaces is None or replaces.id != self._current.id):
+        if replaces is not None:
+            self.check(replaces)
+        elif self._current is not None:
             raise EngineError(
                 f"this strategy holds one memory at a time, and adapter {self._current.id} is in; "
                 "use strategy hot, or one episode at a time"
             )
-        if replaces is not None:
-            self.detach(replaces)
-        for name in adapter.weights.a:
-            if name not in self._host.rows.layers:
-                raise EngineError(f"the model has no linear layer {name!r} to merge into")
-        self._put_in(adapter.weights)
+        check_layers(adapter.weights, self._layers())
+        self._put(adapter.weights)
         self._current = adapter
 
     def detach(self, adapter: Adapter) -> None:
         """Make the serving weights the base's again, to the bit."""
-        if self._current is None or adapter.id != self._current.id:
-            raise _not_attached(adapter)
-        self._take_out(adapter.weights)
+        self.check(adapter)
+        self._put(None)
         self._current = None
+
+    def check(self, adapter: Adapter | None) -> None:
+        """Raise `EngineError` where the serving weights are not those that are asked for."""
+        if adapter is not None and (self._current is None or adapter.id != self._current.id):
+            raise not_attached(adapter)
+        if adapter is None and self._current is not None:
+            raise EngineError(
+                f"adapter {self._current.id} is in the serving weights: this strategy cannot "
+                "answer under the base; detach it first, or use strategy hot"
+            )
 
     def rows(self, adapters: Sequence[Adapter | None]) -> list[LoraWeights | None]:
         """Return nothing to add: the memory is in the serving weights."""
         for adapter in adapters:
-            if adapter is not None and (self._current is None or adapter.id != self._current.id):
-                raise _not_attached(adapter)
-            if adapter is None and self._current is not None:
-                raise EngineError(
-                    f"adapter {self._current.id} is in the serving weights: this strategy cannot "
-                    "answer under the base; detach it first, or use strategy hot"
-                )
+            self.check(adapter)
         return [None for _ in adapters]
 
     @abstractmethod
-    def _put_in(self, weights: LoraWeights) -> None: ...
-
-    @abstractmethod
-    def _take_out(self, weights: LoraWeights) -> None: ...
-
-    def _add(self, weights: LoraWeights) -> None:
-        with torch.no_grad():
-            for name in weights.a:
-                weight = self._host.rows.layers[name].weight
-                weight += weights.delta(name).to(weight.device, weight.dtype)
+    def _put(self, weights: LoraWeights | None) -> None:
+        """Make the serving weights the base's with `weights` added; None: the base's alone."""
 
 
 class InPlace(Exclusive):
@@ -154,32 +148,47 @@ class InPlace(Exclusive):
 
     Nothing is added per token. Subtracting the update again would leave rounding errors, so the
     kept copy of each touched layer is put back.
+
+    Args:
+        host: The engine.
     """
 
     def __init__(self, host: Host) -> None:
-        super().__init__(host)
+        super().__init__(lambda: host.rows.layers)
+        self._host = host
         self._kept: dict[str, torch.Tensor] = {}
 
-    def _put_in(self, weights: LoraWeights) -> None:
-        for name in weights.a:
-            if name not in self._kept:
-                self._kept[name] = self._host.rows.layers[name].weight.detach().cpu().clone()
-        self._add(weights)
-
-    def _take_out(self, weights: LoraWeights) -> None:
+    def _put(self, weights: LoraWeights | None) -> None:
+        layers = self._host.rows.layers
         with torch.no_grad():
+            for name in self._current.weights.a if self._current else ():
+                layers[name].weight.copy_(self._kept[name])
+        if weights is not None:
             for name in weights.a:
-                self._host.rows.layers[name].weight.copy_(self._kept[name])
+                if name not in self._kept:
+                    self._kept[name] = layers[name].weight.detach().cpu().clone()
+            _add(self._host, weights)
 
 
 class MergeReload(Exclusive):
     """The original procedure: merge into the base, save, purge the engine, load the checkpoint.
 
     Kept as the reference that the other strategies must agree with, and must beat.
+
+    Args:
+        host: The engine.
     """
 
-    def _put_in(self, weights: LoraWeights) -> None:
-        self._add(weights)
+    def __init__(self, host: Host) -> None:
+        super().__init__(lambda: host.rows.layers)
+        self._host = host
+
+    def _put(self, weights: LoraWeights | None) -> None:
+        if self._current is not None:
+            self._reload(self._host.source)
+        if weights is None:
+            return
+        _add(self._host, weights)
         cache = cache_dir() / "merged"
         cache.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(dir=cache))
@@ -189,12 +198,23 @@ class MergeReload(Exclusive):
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
-    def _take_out(self, weights: LoraWeights) -> None:
-        self._reload(self._host.source)
-
     def _reload(self, source: str | Path) -> None:
         self._host.purge()
         self._host.load(source)
+
+
+def _add(host: Host, weights: LoraWeights) -> None:
+    with torch.no_grad():
+        for name in weights.a:
+            weight = host.rows.layers[name].weight
+            weight += weights.delta(name).to(weight.device, weight.dtype)
+
+
+def check_layers(weights: LoraWeights, layers: Container[str]) -> None:
+    """Raise `EngineError` where a memory names a layer that the model does not have."""
+    for name in weights.a:
+        if name not in layers:
+            raise EngineError(f"the model has no linear layer {name!r} for the memory to act on")
 
 
 def make_injection(strategy: Strategy, host: Host) -> Injection:

@@ -2,7 +2,6 @@
 
 import shutil
 import tempfile
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,14 +11,11 @@ from torch import Tensor
 
 from pmi_kernel.engines.base import Adapter
 from pmi_kernel.engines.checkpoint import Checkpoint, no_progress_bars
+from pmi_kernel.engines.injection import Exclusive, check_layers, not_attached
 from pmi_kernel.engines.models import cache_dir
 from pmi_kernel.engines.vllm.driver import Driver
 from pmi_kernel.errors import EngineError
 from pmi_kernel.memory.lora import LoraWeights
-
-
-def _not_attached(adapter: Adapter) -> EngineError:
-    return EngineError(f"adapter {adapter.id} is not attached (detached already, or replaced)")
 
 
 class Hot:
@@ -46,7 +42,7 @@ class Hot:
         from vllm.lora.request import LoRARequest
 
         weights = adapter.weights
-        check_layers(weights, self._checkpoint)
+        check_layers(weights, self._checkpoint.rows.layers)
         if weights.rank > self._max_rank:
             raise EngineError(
                 f"a memory of rank {weights.rank} does not fit an engine made for {self._max_rank} "
@@ -78,7 +74,7 @@ class Hot:
 
     def _request(self, adapter: Adapter) -> Any:
         if adapter.id not in self._requests:
-            raise _not_attached(adapter)
+            raise not_attached(adapter)
         return self._requests[adapter.id]
 
     def _remove(self, engine: Any, adapter: Adapter) -> None:
@@ -87,58 +83,34 @@ class Hot:
         forget_rank(adapter.id)
 
 
-class Exclusive(ABC):
-    """Strategies that put the memory in the serving weights themselves: one at a time.
+class _WhileIdle(Exclusive):
+    """Changes the serving weights while no request is under way.
 
     Args:
         driver: The engine.
         checkpoint: The base weights.
     """
 
-    is_exclusive = True
-
     def __init__(self, driver: Driver, checkpoint: Checkpoint) -> None:
+        super().__init__(lambda: checkpoint.rows.layers)
         self._driver, self._checkpoint = driver, checkpoint
-        self._current: Adapter | None = None
 
     def attach(self, adapter: Adapter, replaces: Adapter | None) -> None:
-        """Put the memory in the serving weights, while no request is under way."""
-        check_layers(adapter.weights, self._checkpoint)
+        """See `Exclusive.attach`."""
         with self._driver.idle():
-            if replaces is not None:
-                self.request(replaces)
-            elif self._current is not None:
-                raise EngineError(
-                    f"this strategy holds one memory at a time, and adapter {self._current.id} is "
-                    "in; use strategy hot, or one episode at a time"
-                )
-            self._put(adapter.weights)
-            self._current = adapter
+            super().attach(adapter, replaces)
 
     def detach(self, adapter: Adapter) -> None:
-        """Make the serving weights the base's again, to the bit."""
+        """See `Exclusive.detach`."""
         with self._driver.idle():
-            if self._current is None or adapter.id != self._current.id:
-                raise _not_attached(adapter)
-            self._put(None)
-            self._current = None
+            super().detach(adapter)
 
-    def request(self, adapter: Adapter | None) -> Any:
-        """Return None: the memory is in the serving weights."""
-        if adapter is not None and (self._current is None or adapter.id != self._current.id):
-            raise _not_attached(adapter)
-        if adapter is None and self._current is not None:
-            raise EngineError(
-                f"adapter {self._current.id} is in the serving weights: this strategy cannot "
-                "answer under the base; detach it first, or use strategy hot"
-            )
-
-    @abstractmethod
-    def _put(self, weights: LoraWeights | None) -> None:
-        """Make the serving weights the base's with `weights` added; None: the base's alone."""
+    def request(self, adapter: Adapter | None) -> None:
+        """Return nothing that a request should name: the memory is in the serving weights."""
+        self.check(adapter)
 
 
-class InPlace(Exclusive):
+class InPlace(_WhileIdle):
     """The merged weights are loaded over the running ones, from memory; nothing is restarted.
 
     The base weights, loaded the same way, restore them to the bit. The prefix cache was computed
@@ -152,7 +124,7 @@ class InPlace(Exclusive):
         engine.reset_prefix_cache()
 
 
-class MergeReload(Exclusive):
+class MergeReload(_WhileIdle):
     """The original procedure: merge into the base, save, purge the engine, load the checkpoint.
 
     Kept as the reference that the other strategies must agree with, and must beat. The engine is a
@@ -186,13 +158,6 @@ class MergeReload(Exclusive):
             self._driver.replace(lambda: self._build(folder))
         finally:
             shutil.rmtree(folder, ignore_errors=True)
-
-
-def check_layers(weights: LoraWeights, checkpoint: Checkpoint) -> None:
-    """Raise `EngineError` where a memory names a layer that the model does not have."""
-    for name in weights.a:
-        if name not in checkpoint.rows.layers:
-            raise EngineError(f"the model has no linear layer {name!r} for the memory to act on")
 
 
 def merged_weights(
