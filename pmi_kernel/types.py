@@ -43,10 +43,18 @@ class SupportingFact:
 
 @dataclass(frozen=True, slots=True)
 class Gold:
-    """What only metrics and probes may see: accepted answers (one or more) and supporting facts."""
+    """What only metrics and probes may see.
+
+    Attributes:
+        answers: Accepted answers, one or more.
+        supporting_facts: The gold sentences.
+        known: What a language model is expected to answer from its pretraining, where the context
+            tells otherwise; else empty.
+    """
 
     answers: tuple[str, ...]
     supporting_facts: tuple[SupportingFact, ...] = ()
+    known: str = ""
 
 
 @dataclass(frozen=True, slots=True)

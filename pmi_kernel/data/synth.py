@@ -5,31 +5,15 @@ chance: a comparison has two candidates, and yes/no questions are balanced.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from random import Random
 
-from pmi_kernel.data.world import Entity, World, render
-from pmi_kernel.types import Example, Gold, SupportingFact, Task
+from pmi_kernel.data.worlds.asked import Asked
+from pmi_kernel.data.worlds.render import render
+from pmi_kernel.data.worlds.world import Entity, World
+from pmi_kernel.types import Example
 
 _PARAGRAPHS = 10
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """A question on a world.
-
-    Attributes:
-        question: Its text.
-        answer: The one right answer.
-        evidence: (entity, relation) pairs that give it: the supporting facts.
-        near: Entities that make good distractors, as they resemble the evidence.
-    """
-
-    question: str
-    answer: str
-    evidence: tuple[tuple[Entity, str], ...]
-    near: tuple[Entity, ...]
 
 
 def synthesize(n: int, seed: int) -> list[Example]:
@@ -65,24 +49,13 @@ def _example(number: int, seed: int) -> Example:
         second.facts["known_for"] = _MENTIONS[asked.evidence[0][1]].format(
             first=first.name, second=second.name
         )
-    gold = dict.fromkeys(entity for entity, _ in asked.evidence)
-    entities = [*gold, *asked.near]
+    entities = [*asked.gold, *asked.near]
     while len(entities) < _PARAGRAPHS:
-        entities.append(random.choice([world.person, world.town, world.work, world.company])())
+        entities.append(world.anything())
     random.shuffle(entities)
-    rendered = {entity.name: render(entity, random) for entity in entities}
-    assert len(rendered) == _PARAGRAPHS, "names collide"
-    facts = tuple(
-        SupportingFact(entity.name, rendered[entity.name][1][relation])
-        for entity, relation in asked.evidence
-    )
-    return Example(
-        Task(
-            f"fictional-{seed}-{number:05d}",
-            asked.question,
-            tuple(paragraph for paragraph, _ in rendered.values()),
-        ),
-        Gold((asked.answer,), facts),
+    return asked.example(
+        f"fictional-{seed}-{number:05d}",
+        {entity: render(entity, random) for entity in entities},
         type="bridge" if is_bridge else "comparison",
         level="medium" if is_medium else "easy",
     )

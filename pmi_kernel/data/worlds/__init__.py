@@ -1,0 +1,1 @@
+"""Small fictional worlds, told in sentences and asked about."""
