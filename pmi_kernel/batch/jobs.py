@@ -11,10 +11,11 @@ from typing import Any
 import psutil
 
 from pmi_kernel.batch.record import check_same, read_json, write_json
-from pmi_kernel.batch.run import identity, source_of
+from pmi_kernel.batch.run import identity
 from pmi_kernel.batch.settings import RunSettings
 from pmi_kernel.batch.supervise import cancel, supervise
 from pmi_kernel.config import SystemConfig
+from pmi_kernel.data import resolve_source
 from pmi_kernel.errors import ConfigError, PmiError
 from pmi_kernel.systems import config_class
 
@@ -162,7 +163,7 @@ def save_request(config: SystemConfig, settings: RunSettings) -> None:
     if (settings.out / "config.json").exists():
         known = {"system": config.system, "config": config.model_dump(mode="json")}
         check_same(known, settings.out / "config.json")
-    kept = {**settings.model_dump(mode="json"), "data": source_of(settings.data)}
+    kept = {**settings.model_dump(mode="json"), "data": resolve_source(settings.data)}
     kept["out"] = str(settings.out.resolve())
     write_json(
         settings.out / REQUEST,

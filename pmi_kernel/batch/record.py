@@ -30,7 +30,7 @@ def make_record(
     Args:
         config: The system's settings.
         engine: What the engine says of itself.
-        data: Where the data came from, a name or an absolute path.
+        data: Where the data came from, as `resolve_source` has it.
         data_sha256: Its hash.
         is_probed: Whether injections are probed.
         is_wrong_passage: Whether another question's snippet is injected.

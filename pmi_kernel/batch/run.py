@@ -17,8 +17,7 @@ from pmi_kernel.batch.record import check_same, make_record, read_json, write_js
 from pmi_kernel.batch.settings import RunSettings
 from pmi_kernel.batch.worker import Worker, seed_everything
 from pmi_kernel.config import SystemConfig
-from pmi_kernel.data import load_examples
-from pmi_kernel.data.hotpot import data_hash, data_path
+from pmi_kernel.data import data_hash, load_examples, resolve_source
 from pmi_kernel.episode import System
 from pmi_kernel.errors import ConfigError, EngineError
 from pmi_kernel.types import EvalResult, Example
@@ -77,7 +76,7 @@ class Run:
         record = make_record(
             self.config,
             engine,
-            source_of(settings.data),
+            resolve_source(settings.data),
             data_hash(settings.data),
             is_probed=settings.probe,
             is_wrong_passage=settings.wrong_passage,
@@ -201,9 +200,3 @@ def run(
             worker.close()
             summary = job.finish(num_errors)
         return RunOutcome(summary, num_run, is_interrupted)
-
-
-def source_of(data: str) -> str:
-    """Return a data set's name as it stands, or the file's absolute path, for a later resume."""
-    path = data_path(data)
-    return data if path != Path(data) else str(path.resolve())

@@ -12,7 +12,8 @@ class RunSettings(Settings):
     """What is run and where it goes."""
 
     data: str = "sample"
-    """Questions: sample (embedded), hotpotqa, hotpotqa-train, or a file in HotpotQA's layout."""
+    """Questions: sample (embedded), hotpotqa, hotpotqa-train, a file in HotpotQA's layout, or
+    fictional worlds, e.g. world:hops=3,n=40,seed=1,mentions=paraphrased (see data/README.md)."""
     out: Path = Path("runs/latest")
     """Run directory; a run that is there already is gone on with."""
     limit: Annotated[int | None, Field(ge=0)] = None

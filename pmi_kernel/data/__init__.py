@@ -1,5 +1,6 @@
 """Data: reading, checking, fetching and inventing questions in HotpotQA's official layout."""
 
-from pmi_kernel.data.hotpot import data_hash, data_path, load_examples, write_examples
+from pmi_kernel.data.hotpot import write_examples
+from pmi_kernel.data.sources import data_hash, load_examples, resolve_source
 
-__all__ = ["data_hash", "data_path", "load_examples", "write_examples"]
+__all__ = ["data_hash", "load_examples", "resolve_source", "write_examples"]

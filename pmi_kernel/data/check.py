@@ -1,11 +1,12 @@
-"""What is in a data file, and what is wrong with it."""
+"""What is in a data source, and what is wrong with it."""
 
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from pmi_kernel.data.hotpot import data_hash, data_path, parse_example, read_raw
+from pmi_kernel.data.hotpot import parse_example
+from pmi_kernel.data.sources import data_hash, raw_records, resolve_source
 from pmi_kernel.errors import DataError
 from pmi_kernel.metrics import normalize_answer
 from pmi_kernel.types import Example
@@ -15,11 +16,11 @@ _LISTED = 20
 
 @dataclass(frozen=True, slots=True)
 class DataReport:
-    """What `pmi data check` says of a file.
+    """What `pmi data check` says of a data source.
 
     Attributes:
-        path: The file.
-        sha256: Hash of its bytes.
+        source: The file or the settings.
+        sha256: As `data_hash`.
         num_examples: Valid examples.
         types: Count by question type.
         levels: Count by level.
@@ -29,7 +30,7 @@ class DataReport:
         problems: One line for each invalid record.
     """
 
-    path: Path
+    source: str
     sha256: str
     num_examples: int
     types: dict[str, int]
@@ -43,7 +44,7 @@ class DataReport:
         """Return the report as lines of text."""
         low, middle, high = self.paragraphs
         lines = [
-            f"{self.path}: {self.num_examples} valid examples, {len(self.problems)} invalid",
+            f"{self.source}: {self.num_examples} valid examples, {len(self.problems)} invalid",
             f"  sha256      {self.sha256}",
             f"  types       {_counts(self.types)}",
             f"  levels      {_counts(self.levels)}",
@@ -58,16 +59,15 @@ class DataReport:
 
 
 def describe(source: str | Path) -> DataReport:
-    """Return a report on a data file; invalid records are listed, not fatal.
+    """Return a report on a data source; invalid records are listed, not fatal.
 
     Raises:
-        DataError: The file is missing or cannot be read to its end.
+        DataError: The settings are not right, or the file is missing or cannot be read to its end.
     """
-    path = data_path(source)
     examples: list[Example] = []
     problems: list[str] = []
     seen: set[str] = set()
-    for where, record in read_raw(path):
+    for where, record in raw_records(source):
         try:
             example = parse_example(record, where)
         except DataError as error:
@@ -80,8 +80,8 @@ def describe(source: str | Path) -> DataReport:
         examples.append(example)
     sizes = [len(example.task.context) for example in examples] or [0]
     return DataReport(
-        path=path,
-        sha256=data_hash(path),
+        source=resolve_source(str(source)),
+        sha256=data_hash(source),
         num_examples=len(examples),
         types=dict(Counter(example.type for example in examples)),
         levels=dict(Counter(example.level for example in examples)),

@@ -8,7 +8,7 @@ from pathlib import Path
 import requests
 from tqdm.auto import tqdm
 
-from pmi_kernel.data.hotpot import data_hash, load_examples
+from pmi_kernel.data.sources import data_hash, load_examples
 from pmi_kernel.errors import DataError
 
 _ROOT = Path(__file__).resolve().parents[2]

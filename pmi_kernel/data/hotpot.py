@@ -2,12 +2,12 @@
 
 A record has `_id, question, answer, type, level, supporting_facts, context`; `context` is a list
 of `[title, [sentence, ...]]`, `supporting_facts` of `[title, sentence index]`. `answers`, a list,
-may stand for `answer` where several are accepted. The official files hold some sentence indices
-beyond their paragraph's end, which are kept as they are.
+may stand for `answer` where several are accepted; `known`, which may be absent, is `Gold.known`.
+The official files hold some sentence indices beyond their paragraph's end, which are kept as they
+are.
 """
 
 import gzip
-import hashlib
 import json
 import os
 import tempfile
@@ -18,58 +18,6 @@ from typing import IO, cast
 
 from pmi_kernel.errors import DataError
 from pmi_kernel.types import Example, Gold, Paragraph, SupportingFact, Task
-
-_ROOT = Path(__file__).resolve().parents[2]
-_NAMED = {
-    "sample": _ROOT / "data" / "sample" / "fictional_60.json",
-    "hotpotqa": _ROOT / "data" / "hotpotqa" / "hotpot_dev_distractor_v1.json",
-    "hotpotqa-train": _ROOT / "data" / "hotpotqa" / "hotpot_train_v1.1.json",
-}
-
-
-def data_path(source: str | Path) -> Path:
-    """Return the file behind a data set's name (`sample`, `hotpotqa`, `hotpotqa-train`) or a path.
-
-    Raises:
-        DataError: There is no such file.
-    """
-    path = _NAMED.get(str(source), Path(source))
-    if path.is_file():
-        return path
-    if str(source) in _NAMED and str(source) != "sample":
-        raise DataError(f"{source}: not here yet; run `pmi data fetch hotpotqa`")
-    raise DataError(f"{path}: no such file (names are {', '.join(_NAMED)})")
-
-
-def data_hash(source: str | Path) -> str:
-    """Return the sha256 of a data file's bytes."""
-    digest = hashlib.sha256()
-    with data_path(source).open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
-
-
-def load_examples(source: str | Path) -> list[Example]:
-    """Return every example of a data set; nothing is returned unless all of it is valid.
-
-    Args:
-        source: `sample` (the embedded default), `hotpotqa`, `hotpotqa-train`, or a path.
-
-    Raises:
-        DataError: The file is missing, torn, or holds an invalid record; names the file, the
-            record (from 1) and the field.
-    """
-    examples = []
-    first_at: dict[str, str] = {}
-    for where, record in read_raw(data_path(source)):
-        example = parse_example(record, where)
-        id_ = example.task.id
-        if id_ in first_at:
-            raise DataError(f"{where}, field '_id': {id_!r} stands at {first_at[id_]} already")
-        first_at[id_] = where.rsplit(": ", 1)[-1]
-        examples.append(example)
-    return examples
 
 
 def read_raw(path: Path) -> Iterator[tuple[str, object]]:
@@ -162,7 +110,7 @@ def parse_example(record: object, where: str) -> Example:
         answers = [text("answer")]
     return Example(
         Task(text("_id"), text("question"), context),
-        Gold(tuple(answers), tuple(facts)),
+        Gold(tuple(answers), tuple(facts), text("known", default="")),
         type=text("type", default=""),
         level=text("level", default=""),
     )
@@ -183,20 +131,23 @@ def _paragraphs(value: object, fail: Callable[[str, str], DataError]) -> Iterato
                 raise fail("context", f"paragraph {number}: expected [title, [sentence, ...]]")
 
 
+def render_examples(examples: Sequence[Example], *, is_lines: bool = False) -> str:
+    """Return examples in the official layout: one JSON array, or one record a line."""
+    records = [json.dumps(to_record(example), ensure_ascii=False) for example in examples]
+    if is_lines:
+        return "".join(f"{record}\n" for record in records)
+    return "[\n" + ",\n".join(records) + "\n]\n"
+
+
 def write_examples(examples: Sequence[Example], path: Path) -> None:
     """Write examples in the official layout, whole or not at all; `.json` or `.jsonl`.
 
     Raises:
         ValueError: The path ends otherwise.
     """
-    records = [_record(example) for example in examples]
-    if path.suffix == ".jsonl":
-        text = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
-    elif path.suffix == ".json":
-        lines = ",\n".join(json.dumps(record, ensure_ascii=False) for record in records)
-        text = f"[\n{lines}\n]\n"
-    else:
+    if path.suffix not in (".json", ".jsonl"):
         raise ValueError(f"{path}: expected a .json or .jsonl file")
+    text = render_examples(examples, is_lines=path.suffix == ".jsonl")
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, partial = tempfile.mkstemp(dir=path.parent, prefix=path.name)
     try:
@@ -209,12 +160,14 @@ def write_examples(examples: Sequence[Example], path: Path) -> None:
         raise
 
 
-def _record(example: Example) -> dict[str, object]:
-    answers = example.gold.answers
+def to_record(example: Example) -> dict[str, object]:
+    """Return the raw record of an example."""
+    answers, known = example.gold.answers, example.gold.known
     return {
         "_id": example.task.id,
         "question": example.task.question,
         **({"answer": answers[0]} if len(answers) == 1 else {"answers": list(answers)}),
+        **({"known": known} if known else {}),
         "type": example.type,
         "level": example.level,
         "supporting_facts": [[f.title, f.sentence] for f in example.gold.supporting_facts],
