@@ -15,7 +15,7 @@ import tyro
 from pydantic import ValidationError
 
 from pmi_kernel.config import SystemConfig
-from pmi_kernel.errors import PmiError
+from pmi_kernel.errors import ConfigError, PmiError
 from pmi_kernel.systems import NAMES, config_class
 
 _USAGE = """usage: pmi VERB [options]
@@ -30,6 +30,7 @@ _USAGE = """usage: pmi VERB [options]
   jobs     runs in the background: pmi jobs list | watch runs/x | cancel runs/x
   demo     the main job on the embedded model and sample, small
   data     fetch, check or invent data: pmi data fetch hotpotqa | check FILE | synth --n 60 --out F
+           | write world:hops=3,n=40 --out F
   bench    measure; without a name, lists the benchmarks
   show     one recorded episode: pmi show runs/x EPISODE_ID --html out.html
   lab      open JupyterLab at the first notebook, on loopback
@@ -339,9 +340,17 @@ def _demo(words: list[str]) -> int:
 
 
 def _data(words: list[str]) -> int:
-    verbs = {"fetch": _data_fetch, "check": _data_check, "synth": _data_synth}
+    verbs = {
+        "fetch": _data_fetch,
+        "check": _data_check,
+        "synth": _data_synth,
+        "write": _data_write,
+    }
     if not words or words[0] not in verbs:
-        print("usage: pmi data fetch hotpotqa | check FILE | synth --n N --seed S --out FILE")
+        print(
+            "usage: pmi data fetch hotpotqa | check SOURCE | synth --n N --seed S --out FILE | "
+            "write SOURCE --out FILE"
+        )
         return 0 if words and words[0] in ("-h", "--help") else 2
     return verbs[words[0]](words[1:])
 
@@ -373,7 +382,7 @@ def _data_check(words: list[str]) -> int:
         """Say what is in a data file and what is wrong with it.
 
         Args:
-            file: A path, or sample, hotpotqa, hotpotqa-train.
+            file: A path, sample, hotpotqa, hotpotqa-train, or world: with settings.
         """
         return file
 
@@ -385,7 +394,6 @@ def _data_check(words: list[str]) -> int:
 def _data_synth(words: list[str]) -> int:
     from pmi_kernel.data import write_examples
     from pmi_kernel.data.synth import synthesize
-    from pmi_kernel.errors import ConfigError
 
     def synth(
         n: int = 60, seed: int = 7, out: Path = Path("fictional.json")
@@ -400,13 +408,37 @@ def _data_synth(words: list[str]) -> int:
         return n, seed, out
 
     n, seed, out = parse(synth, words, "data synth")
-    if n < 1 or out.suffix not in (".json", ".jsonl"):
-        raise ConfigError(
-            "data synth needs --n of at least 1 and an --out that ends in .json or .jsonl"
-        )
+    if n < 1:
+        raise ConfigError("data synth needs --n of at least 1")
+    _check_writable(out)
     write_examples(synthesize(n, seed), out)
     print(f"{out}: {n} questions (seed {seed})")
     return 0
+
+
+def _data_write(words: list[str]) -> int:
+    from pmi_kernel.data import load_examples, write_examples
+
+    def write(source: Annotated[str, tyro.conf.Positional], out: Path) -> tuple[str, Path]:
+        """Write the questions of a data source to a file in HotpotQA's layout.
+
+        Args:
+            source: As --data of pmi run, for instance world:hops=3,n=40,mentions=paraphrased.
+            out: File to write, .json or .jsonl.
+        """
+        return source, out
+
+    source, out = parse(write, words, "data write")
+    _check_writable(out)
+    examples = load_examples(source)
+    write_examples(examples, out)
+    print(f"{out}: {len(examples)} questions")
+    return 0
+
+
+def _check_writable(out: Path) -> None:
+    if out.suffix not in (".json", ".jsonl"):
+        raise ConfigError(f"{out}: --out must end in .json or .jsonl")
 
 
 def _bench(words: list[str]) -> int:

@@ -1,3 +1,4 @@
+import hashlib
 import json
 import subprocess
 import sys
@@ -60,7 +61,9 @@ def test_resume_goes_on_with_the_runs_own_settings(tmp_path: Path) -> None:
         (("run", "--model", "./none", "--limit", "1"), "no such folder"),
         (("resume", "none"), "holds no run"),
         (("data", "check", "none.json"), "no such file"),
+        (("run", "--data", "world:hops=9", "--engine", "scripted"), "hops (1 to 4"),
         (("data", "synth", "--n", "0"), "at least 1"),
+        (("data", "write", "sample", "--out", "x.txt"), "must end in .json"),
         (("data", "fetch", "squad"), "only hotpotqa"),
         (("fly",), "no verb"),
     ],
@@ -102,6 +105,19 @@ def test_data_is_made_and_checked(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert "10 valid examples, 0 invalid" in capsys.readouterr().out
     path.write_text(path.read_text() + "{}\n")
     assert pmi("data", "check", str(path)) == 1
+
+
+def test_a_world_is_a_data_source_and_can_be_written(tmp_path: Path) -> None:
+    out, path = tmp_path / "run", tmp_path / "made.json"
+    assert scripted(out, "--data", "world:hops=2,n=3,seed=4", "--limit", "1") == 0
+    assert pmi("resume", str(out)) == 0
+    assert pmi("blame", str(out)) == 0
+    summary = json.loads((out / "summary.json").read_text())
+    assert summary["num_episodes"] == 3
+    source = "world:kind=facts,hops=2,n=3,seed=4,paragraphs=10,mentions=named"
+    assert summary["data_source"] == source
+    assert pmi("data", "write", source, "--out", str(path)) == 0
+    assert hashlib.sha256(path.read_bytes()).hexdigest() == summary["data"]["sha256"]
 
 
 def test_the_module_is_the_command() -> None:
