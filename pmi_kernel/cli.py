@@ -25,6 +25,7 @@ _USAGE = """usage: pmi VERB [options]
   grid     closed book, in context, injected, both, wrong passage: one table
   compare  runs side by side: pmi compare runs/a runs/b --html out.html
   study    what is learned from weights alone, by recipe: pmi study recipes --questions 12
+  card     what each injection of a run did: pmi card runs/x --csv card.csv
   blame    a run's wrong answers by the stage that failed: pmi blame runs/x
   runs     what was run, with EM and F1
   jobs     runs in the background: pmi jobs list | watch runs/x | cancel runs/x
@@ -56,6 +57,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         "runs": _runs,
         "grid": _grid,
         "blame": _blame,
+        "card": _card,
     }
     for verb in entry_points(group="pmi.verbs"):  # those that need the widgets
         verbs[verb.name] = partial(_elsewhere, verb)
@@ -225,6 +227,29 @@ def _blame(words: list[str]) -> int:
         return run
 
     print(render_blame(blame(parse(arguments, words, "blame"))))
+    return 0
+
+
+def _card(words: list[str]) -> int:
+    from pmi_kernel.cards import cards_frame, read_cards, render_cards
+
+    def arguments(
+        run: Annotated[Path, tyro.conf.Positional], csv: Path | None = None
+    ) -> tuple[Path, Path | None]:
+        """Say what the injections of a run with --probe did: a row an episode, and the means.
+
+        Args:
+            run: Run directory.
+            csv: Write every figure here, a row an episode; shares are in [0, 1].
+        """
+        return run, csv
+
+    run, csv = parse(arguments, words, "card")
+    cards = read_cards(run)
+    print(render_cards(cards))
+    if csv is not None:
+        csv.write_text(cards_frame(cards).to_csv(), encoding="utf-8")
+        print(f"written to {csv}")
     return 0
 
 

@@ -23,15 +23,21 @@ RESAMPLES = 2000
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A mean with its 95 % bootstrap interval."""
+    """A mean over `n` values with its 95 % bootstrap interval."""
 
     mean: float
     low: float
     high: float
+    n: int
 
     def __str__(self) -> str:
         """Return it in percent."""
-        return f"{100 * self.mean:.1f} [{100 * self.low:.1f}, {100 * self.high:.1f}]"
+        return self.render(".1f", 100)
+
+    def render(self, spec: str, scale: float = 1) -> str:
+        """Return it times `scale`, each number in a format such as `+.2f`."""
+        mean, low, high = (f"{scale * value:{spec}}" for value in (self.mean, self.low, self.high))
+        return f"{mean} [{low}, {high}]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +185,7 @@ def bootstrap(values: Sequence[float], *, seed: int = 0) -> Interval:
     sample = np.asarray(values, dtype=np.float64)
     means = _resampled_means(sample, seed)
     low, high = np.quantile(means, (0.025, 0.975))
-    return Interval(float(sample.mean()), float(low), float(high))
+    return Interval(float(sample.mean()), float(low), float(high), len(sample))
 
 
 def _resampled_means(

@@ -5,6 +5,7 @@ from collections.abc import Generator
 from dataclasses import replace
 from typing import Protocol, Self
 
+from pmi_kernel.card import ReportCard, report_cards
 from pmi_kernel.engines.base import Engine, Generation
 from pmi_kernel.metrics import score_answer
 from pmi_kernel.retrieval import Evidence
@@ -37,7 +38,13 @@ class System(Protocol):
 
 
 class Observer(Protocol):
-    """Looks at a running episode from outside: probes, restore checks."""
+    """Looks at a running episode from outside: probes, restore checks.
+
+    Attributes:
+        is_restored: What `Trace.is_restored` is to say.
+    """
+
+    is_restored: bool | None
 
     def after_step(self, step: Step) -> Probe | None:
         """Called when a step is there and the generator is paused at it."""
@@ -77,7 +84,13 @@ class Episode:
             fingerprint=self.system.fingerprint,
             steps=tuple(self._steps),
             probes=tuple(self._probes),
+            is_restored=self._observer.is_restored if self._observer else None,
         )
+
+    @property
+    def cards(self) -> tuple[ReportCard, ...]:
+        """The report card of each probed injection so far."""
+        return report_cards(self.trace, self.example.gold)
 
     def step(self) -> Step | None:
         """Take one step and return it; None when the episode is done.
@@ -149,6 +162,7 @@ def evaluate(example: Example, trace: Trace) -> EvalResult:
         num_searches=kinds.count(StepKind.SEARCH),
         num_injections=kinds.count(StepKind.INJECT),
         costs=costs,
+        known=example.gold.known,
     )
 
 

@@ -217,3 +217,33 @@ def short_answer(text: str) -> str:
     """Return the answer in a reply to `answer_prompt`: what stands in its tags, else all of it."""
     action = parse_action(text)
     return action.argument if action.kind is ActionKind.ANSWER else " ".join(text.split())
+
+
+_REWORD = (
+    "You ask a question in other words. Each line is one full question with the same answer. Names "
+    "stay as they stand."
+)
+_REWORDED = (
+    (
+        "In which town was the author of The Amber Ladder born?",
+        "What is the birthplace of the author of The Amber Ladder?\n"
+        "Where was the person who wrote The Amber Ladder born?\n"
+        "Which town does the author of The Amber Ladder come from?",
+    ),
+    (
+        "Who leads Dunmarsh Lines?",
+        "Who is the head of Dunmarsh Lines?\n"
+        "By whom is Dunmarsh Lines led?\n"
+        "What is the name of the person in charge of Dunmarsh Lines?",
+    ),
+)
+
+
+def reword_prompt(question: str) -> Prompt:
+    """Return the chat that asks for a question in other words, a line each."""
+    chat = [Message("system", _REWORD)]
+    for asked, reworded in _REWORDED:
+        chat.append(Message("user", f"Question: {asked}\n\nThe same in other words:"))
+        chat.append(Message("assistant", reworded))
+    chat.append(Message("user", f"Question: {question}\n\nThe same in other words:"))
+    return tuple(chat)

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pmi_kernel.card import ReportCard
+
 if TYPE_CHECKING:
     from pmi_kernel.blame import Blamed
     from pmi_kernel.compare import Comparison
@@ -120,6 +122,43 @@ def render_grid(grid: "Grid") -> str:
         + "(- where there is no gap):\n  "
         + "\n  ".join(lines)
     )
+
+
+def card_rows(card: ReportCard) -> list[tuple[str, str, str, str]]:
+    """Return a report card's figures: label, before, after, after the wrong passage."""
+    return [
+        (label, *("-" if value is None else _figure(value, is_share) for value in values))
+        for label, one, is_share in card.contrasts()
+        for values in [(one.before, one.after, one.wrong)]
+    ]
+
+
+def card_facts(card: ReportCard) -> list[tuple[str, str]]:
+    """Return the rest of a report card, each with its name: locality, restore, cost."""
+    same = "" if card.same_tokens is None else f", {percent(card.same_tokens)} % of tokens the same"
+    restored = {True: "bit-equal", False: "NOT what they were", None: "not checked"}
+    detach = "" if card.detach_s is None else f", detach {card.detach_s:.3f} s"
+    return [
+        ("drift on unrelated texts", f"{card.drift_kl_nats:.3f} nats per token{same}"),
+        ("rephrasings", str(card.num_rephrasings or "none")),
+        ("base scores after the episode", restored[card.is_restored]),
+        (
+            "cost",
+            f"write {card.write_s:.2f} s, train {card.train_s:.2f} s, "
+            f"attach {card.attach_s:.3f} s{detach}; {card.probe_s:.1f} s to measure this",
+        ),
+        ("memory", f"{card.attached_bytes / 1e6:.1f} MB, {card.train_tokens:g} tokens trained"),
+    ]
+
+
+def render_card(card: ReportCard) -> str:
+    """Return one report card as text."""
+    table = render_table(("asked alone", "before", "after", "wrong passage"), card_rows(card))
+    return "\n".join([table, *(f"{name}: {value}" for name, value in card_facts(card))])
+
+
+def _figure(value: float, is_share: bool) -> str:
+    return percent(value) if is_share else f"{value:.2f}"
 
 
 def render_blame(episodes: Sequence["Blamed"]) -> str:

@@ -187,6 +187,36 @@ class GoldScore:
 
 
 @dataclass(frozen=True, slots=True)
+class Recall:
+    """One question and what the model says to it, in one state of the weights.
+
+    Attributes:
+        question: The question.
+        answer: The model's answer.
+        gold: The gold answer's score after it.
+    """
+
+    question: str
+    answer: str
+    gold: GoldScore
+
+
+@dataclass(frozen=True, slots=True)
+class UnrelatedAnswer:
+    """One well-known question that no evidence touches, asked alone.
+
+    Attributes:
+        question: The question.
+        answer: The model's answer.
+        em: Exact match with an accepted answer, 0 or 1.
+    """
+
+    question: str
+    answer: str
+    em: float
+
+
+@dataclass(frozen=True, slots=True)
 class ProbeState:
     """What the model says in one state of the weights.
 
@@ -195,12 +225,17 @@ class ProbeState:
         answer_no_evidence: Its answer to the question alone.
         gold: The gold answer's score after the prompt with evidence.
         gold_no_evidence: The same after the question alone.
+        rephrased: The question in the base model's own other words, each asked alone; none where
+            it wrote none, or was not asked to.
+        unrelated: The unrelated questions; none where they were not asked.
     """
 
     answer: str
     answer_no_evidence: str
     gold: GoldScore
     gold_no_evidence: GoldScore
+    rephrased: tuple[Recall, ...] = ()
+    unrelated: tuple[UnrelatedAnswer, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +251,9 @@ class Probe:
         control_episode_id: The question that gave the control its snippet.
         drift_kl_nats: Mean over tokens of KL(before || after) on fixed unrelated prompts, in nats
             per token, at least 0.
-        probe_s: Seconds that the probe itself took.
+        probe_s: Seconds that the probe itself took, writing the rephrasings included.
+        same_tokens: Share in [0, 1] of the likeliest next tokens on those prompts that stayed the
+            same; None where it was not measured.
     """
 
     step: int
@@ -226,6 +263,7 @@ class Probe:
     control_episode_id: str | None
     drift_kl_nats: float
     probe_s: float
+    same_tokens: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,6 +276,8 @@ class Trace:
         fingerprint: Hash of the configuration that made the trace.
         steps: In order; the last one carries the answer and the end reason.
         probes: One for each probed injection; empty unless probing was asked for.
+        is_restored: Whether scores under the base weights were bit-equal at the end of the episode
+            and at its beginning; None where nothing was injected, or it was not checked.
     """
 
     task: Task
@@ -245,6 +285,7 @@ class Trace:
     fingerprint: str
     steps: tuple[Step, ...]
     probes: tuple[Probe, ...] = ()
+    is_restored: bool | None = None
 
     @property
     def prediction(self) -> str:
@@ -284,6 +325,7 @@ class EvalResult:
         num_searches: SEARCH steps.
         num_injections: INJECT steps.
         costs: Summed measures of all steps, with units in the keys.
+        known: What a model is expected to answer from its pretraining, as in `Gold`; else empty.
     """
 
     episode_id: str
@@ -301,3 +343,4 @@ class EvalResult:
     num_searches: int
     num_injections: int
     costs: Mapping[str, float] = field(default_factory=dict)
+    known: str = ""

@@ -188,6 +188,11 @@ class _BranchProber:
         self._kept = {probe.step: probe for probe in kept}
         self._num_repeated = num_repeated
 
+    @property
+    def is_restored(self) -> bool | None:
+        """See `Observer.is_restored`."""
+        return self._prober.is_restored
+
     def after_step(self, step: Step) -> Probe | None:
         """See `Observer.after_step`."""
         if step.kind is StepKind.INJECT and step.index < self._num_repeated:

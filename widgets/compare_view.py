@@ -7,7 +7,7 @@ from typing import Any
 from pmi_kernel.compare import Comparison, Difference, compare
 from widgets.render import Node
 from widgets.replay import Recording
-from widgets.trace_nodes import branch_node, head_node, prediction_of
+from widgets.trace_nodes import branch_node, gold_of, head_node, prediction_of
 from widgets.view import View
 
 _MOST_SHOWN = 60
@@ -95,7 +95,12 @@ class CompareView(View):
         trace = self._recordings[name].trace(episode_id)
         result = self._recordings[name].results[episode_id]
         branches = [
-            branch_node(self._recordings[run].trace(episode_id), key=f"run-{place}", title=run)
+            branch_node(
+                self._recordings[run].trace(episode_id),
+                key=f"run-{place}",
+                gold=gold_of(result),
+                title=run,
+            )
             for place, run in enumerate((against, name))
         ]
         return [

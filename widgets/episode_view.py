@@ -261,6 +261,7 @@ class EpisodeView(View):
                 branch_node(
                     episode.trace,
                     key=branch.key,
+                    gold=episode.example.gold,
                     title=branch.title,
                     forked_at=episode.forked_at,
                     change=str(episode.change),

@@ -2,7 +2,9 @@
 
 import textwrap
 
-from pmi_kernel.types import EvalResult, PassageUse, Step, StepKind, Trace
+from pmi_kernel.card import report_cards
+from pmi_kernel.report import render_card
+from pmi_kernel.types import EvalResult, Gold, PassageUse, Step, StepKind, Trace
 
 _WIDTH = 96
 
@@ -10,6 +12,8 @@ _WIDTH = 96
 def render_trace(trace: Trace, result: EvalResult | None = None) -> str:
     """Return a trace as text: each step, and what each injection did."""
     probes = {probe.step: probe for probe in trace.probes}
+    gold = Gold(result.answers, known=result.known) if result else None
+    cards = dict(zip(probes, report_cards(trace, gold) if gold else (), strict=False))
     lines = [_fold(f"{trace.task.id} ({trace.system}): {trace.task.question}")]
     for step in trace.steps:
         lines += ["", f"{step.index + 1}. {step.kind}"]
@@ -23,6 +27,8 @@ def render_trace(trace: Trace, result: EvalResult | None = None) -> str:
                 f"{after.gold_no_evidence.total_nats:.2f} after (nats); "
                 f"drift {probe.drift_kl_nats:.3f} nats per token",
             ]
+        if card := cards.get(step.index):
+            lines += ["", textwrap.indent(render_card(card), "   ")]
     if result:
         lines += ["", f"gold {' / '.join(result.answers)}: EM {result.em:.0f}, F1 {result.f1:.2f}"]
     return "\n".join(lines)

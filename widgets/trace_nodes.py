@@ -5,9 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pmi_kernel.card import report_cards
 from pmi_kernel.metrics import score_answer
+from pmi_kernel.report import card_facts, card_rows
 from pmi_kernel.types import (
     EvalResult,
+    Gold,
     Passage,
     PassageUse,
     Probe,
@@ -48,11 +51,19 @@ def replay_nodes(
     trace: Trace, result: EvalResult | None = None, notes: Sequence[str] = ()
 ) -> list[Node]:
     """Return a recorded trace, to be read without a model."""
-    gold = result.answers if result else ()
+    gold = gold_of(result) if result else None
+    answers = gold.answers if gold else ()
+    notes = (trace.system, *notes)
+    branch = branch_node(trace, key="original", gold=gold)
     return [
-        head_node(trace.task, gold, notes=(trace.system, *notes), prediction=prediction_of(trace)),
-        Node("branches", "branches.html", children=[branch_node(trace, key="original")]),
+        head_node(trace.task, answers, notes=notes, prediction=prediction_of(trace)),
+        Node("branches", "branches.html", children=[branch]),
     ]
+
+
+def gold_of(result: EvalResult) -> Gold:
+    """Return the accepted answers and the known one, as a result keeps them."""
+    return Gold(result.answers, known=result.known)
 
 
 def prediction_of(trace: Trace) -> str | None:
@@ -82,13 +93,14 @@ def branch_node(
     trace: Trace,
     *,
     key: str,
+    gold: Gold | None = None,
     title: str = "Episode",
     forked_at: int | None = None,
     change: str = "",
     live: Live | None = None,
     is_done: bool = True,
 ) -> Node:
-    """Return one run of an episode, its steps in its slot."""
+    """Return one run of an episode, its steps in its slot; report cards where `gold` is given."""
     prefix = re.sub(r"\W+", "-", f"pmi-{trace.task.id}-{key}")
     data = {
         "id": prefix,
@@ -100,15 +112,19 @@ def branch_node(
         "live": live,
         "is_done": is_done,
     }
-    return Node(key, "branch.html", data, _step_nodes(trace, prefix, forked_at or 0, live))
+    return Node(key, "branch.html", data, _step_nodes(trace, gold, prefix, forked_at or 0, live))
 
 
-def _step_nodes(trace: Trace, prefix: str, num_repeated: int, live: Live | None) -> list[Node]:
+def _step_nodes(
+    trace: Trace, gold: Gold | None, prefix: str, num_repeated: int, live: Live | None
+) -> list[Node]:
     probes = {probe.step: probe for probe in trace.probes}
+    cards = dict(zip(probes, report_cards(trace, gold) if gold else (), strict=False))
     nodes, search = [], None
     for step in trace.steps:
         if step.kind is StepKind.SEARCH:
             search = step
+        card = cards.get(step.index)
         data: dict[str, Any] = {
             "step": step,
             "id": f"{prefix}-{step.index}",
@@ -118,6 +134,8 @@ def _step_nodes(trace: Trace, prefix: str, num_repeated: int, live: Live | None)
             "is_repeated": step.index < num_repeated,
             "is_live": live is not None,
             **_details(step, search, trace.task, probes.get(step.index), prefix),
+            "card": card_rows(card) if card else (),
+            "card_facts": card_facts(card) if card else (),
         }
         if live:
             data |= {

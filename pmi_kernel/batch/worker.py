@@ -94,7 +94,14 @@ class Worker:
         if settings.wrong_passage:
             system = self._misled(system, other)
         prober = (
-            Prober(self.engine, example, system=self._system, control=other)
+            Prober(
+                self.engine,
+                example,
+                system=self._system,
+                control=other,
+                # What shares a batch moves scores by rounding.
+                is_restore_checked=settings.concurrency == 1,
+            )
             if settings.probe
             else None
         )
@@ -157,6 +164,11 @@ class _StageObserver:
 
     def __init__(self, stages: dict[str, str], episode_id: str, prober: Observer | None) -> None:
         self._stages, self._episode_id, self._prober = stages, episode_id, prober
+
+    @property
+    def is_restored(self) -> bool | None:
+        """See `Observer.is_restored`."""
+        return self._prober.is_restored if self._prober else None
 
     def after_step(self, step: Step) -> Probe | None:
         """See `Observer.after_step`."""
