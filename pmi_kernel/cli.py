@@ -24,7 +24,7 @@ _USAGE = """usage: pmi VERB [options]
   resume   go on with a run under its own settings: pmi resume runs/x
   grid     closed book, in context, injected, both, wrong passage: one table
   compare  runs side by side: pmi compare runs/a runs/b --html out.html
-  study    what is learned from weights alone, by recipe: pmi study recipes --questions 12
+  study    what is learned from weights alone: pmi study recipes --questions 12 | accumulation
   card     what each injection of a run did: pmi card runs/x --csv card.csv
   blame    a run's wrong answers by the stage that failed: pmi blame runs/x
   runs     what was run, with EM and F1

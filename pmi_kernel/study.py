@@ -2,51 +2,70 @@
 
 Every cell is a run of its own (evidence in the weights only, probed, with the wrong-passage
 control), so that a study can be stopped anywhere and gone on with, and every number be looked up in
-its traces. What is measured, after the model-editing literature (Meng et al. 2022,
-arXiv:2202.05262, section 3):
-
-- efficacy: the question is asked alone, nothing in the prompt; is the gold answer in the reply
-  (sub-span exact match, percent), and how much likelier is it (nats, teacher-forced)?
-- locality: drift, the mean KL divergence from before on fixed unrelated prompts (nats per token);
-  and the wrong passage, injected instead: what it does to the same question must be small.
-- cost: seconds to write and to train.
+its traces. A cell is the means of its episodes' report cards (`pmi_kernel.card`).
 """
 
 import itertools
-from collections.abc import Callable, Sequence
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
 from pmi_kernel.batch import RunSettings
-from pmi_kernel.batch.merge import TRACES, read_results
-from pmi_kernel.compare import Interval, bootstrap
+from pmi_kernel.batch.record import git_state, package_versions, read_json, write_json
+from pmi_kernel.cards import means, read_cards
+from pmi_kernel.compare import Interval
 from pmi_kernel.config import Settings, SystemConfig
 from pmi_kernel.data import load_examples, write_examples
-from pmi_kernel.errors import DataError
-from pmi_kernel.metrics import score_answer
+from pmi_kernel.errors import ConfigError
 from pmi_kernel.recipes import Recipe
-from pmi_kernel.records import read_records
 from pmi_kernel.systems.pmi.config import PmiConfig
-from pmi_kernel.types import EvalResult, Probe, StepKind, Trace
+
+STUDY = "study.json"
+
+COLUMNS: Mapping[str, tuple[str, str, float]] = {
+    "answered before (%)": ("answered_before", ".1f", 100),
+    "answered after (%)": ("answered_after", ".1f", 100),
+    "rephrased after (%)": ("rephrased_after", ".1f", 100),
+    "wrong passage (%)": ("answered_wrong", ".1f", 100),
+    "gold rise (nats)": ("gold_nats_rise", "+.2f", 1),
+    "wrong passage (nats)": ("gold_nats_wrong_rise", "+.2f", 1),
+    "unrelated EM before (%)": ("unrelated_em_before", ".1f", 100),
+    "unrelated EM after (%)": ("unrelated_em_after", ".1f", 100),
+    "drift (nats/token)": ("drift_kl_nats", ".4f", 1),
+    "write s": ("write_s", ".2f", 1),
+    "train s": ("train_s", ".2f", 1),
+    "s per injection": ("injection_s", ".2f", 1),
+}
+"""A study's figures: the card's figure, its format and its scale, by column."""
 
 
 class StudySettings(Settings):
     """What a recipe study is run over."""
 
-    data: str = "sample"
-    """Questions, as in pmi run."""
+    data: Annotated[tuple[str, ...], Field(min_length=1)] = ("world:hops=1,n=40",)
+    """Sources of questions, each as in pmi run; the default is asked in one hop and cannot be known
+    before."""
     out: Path = Path("runs/study")
     """Folder of the study; one run directory for each cell. What is done there is gone on with."""
     questions: Annotated[int, Field(ge=1)] = 20
-    """Questions to ask, spread evenly over the data."""
-    recipes: tuple[Recipe, ...] = ("ntp", "qa", "paraphrase", "mixed")
+    """Questions to ask of each source, spread evenly over it."""
+    recipes: Annotated[tuple[Recipe, ...], Field(min_length=1)] = (
+        "ntp",
+        "qa",
+        "paraphrase",
+        "mixed",
+    )
     """Recipes to try (mem_recipe)."""
-    steps: tuple[Annotated[int, Field(ge=1)], ...] = (10, 20)
+    steps: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)] = (10, 20)
     """Optimiser steps to try (mem_steps)."""
-    ranks: tuple[Annotated[int, Field(ge=1)], ...] = (8,)
+    ranks: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)] = (8,)
     """Ranks to try (mem_rank)."""
     workers: Annotated[int | None, Field(ge=1)] = None
     """Worker processes, as in pmi run."""
@@ -56,93 +75,67 @@ class StudySettings(Settings):
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """What one recipe came to; every interval is over the episodes with an injection.
+    """What one recipe came to on one source.
 
     Attributes:
-        name: Its folder.
+        source: Where the questions came from.
         recipe: mem_recipe.
         steps: mem_steps.
         rank: mem_rank.
-        num_probed: Episodes with an injection.
-        before: Sub-span EM of the reply to the question alone, before any injection.
-        after: The same after the last injection.
-        wrong: The same after the wrong passage instead; None where no control was taken.
-        rise_nats: How much likelier the gold answer is, question alone; in nats, not percent.
-        wrong_rise_nats: The same for the wrong passage.
-        drift_nats: KL from before on unrelated prompts, nats per token.
-        train_s: Seconds of one training.
-        write_s: Seconds of writing its lessons.
+        figures: Mean of each figure of the report cards, one card for each episode with an
+            injection, by name; an interval's `n` is how many cards have the figure.
+        command: The command that repeats this cell.
     """
 
-    name: str
+    source: str
     recipe: str
     steps: int
     rank: int
-    num_probed: int
-    before: Interval
-    after: Interval
-    wrong: Interval | None
-    rise_nats: Interval
-    wrong_rise_nats: Interval | None
-    drift_nats: Interval
-    train_s: float
-    write_s: float
+    figures: Mapping[str, Interval]
+    command: str
+
+    @property
+    def name(self) -> str:
+        """The cell within its source."""
+        return f"{self.recipe}-{self.steps}-steps-rank-{self.rank}"
 
 
 @dataclass(frozen=True, slots=True)
 class Study:
-    """A study's cells.
+    """A study, as far as it has been run.
 
     Attributes:
-        data: The questions.
-        cells: In the order in which they were run.
+        cells: Those with results, in the order in which they are run.
+        num_cells: All of them.
+        facts: What it was made with, by name: settings, versions, commit.
     """
 
-    data: str
     cells: tuple[Cell, ...]
+    num_cells: int
+    facts: Mapping[str, str]
 
-    def table(self) -> tuple[tuple[str, ...], Sequence[tuple[str, ...]]]:
-        """Return columns and rows."""
-        columns = (
-            "recipe",
-            "steps",
-            "rank",
-            "n",
-            "answered before",
-            "answered after",
-            "wrong passage",
-            "gold rise (nats)",
-            "wrong passage (nats)",
-            "drift (nats/token)",
-            "write s",
-            "train s",
-        )
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Where the questions came from."""
+        return tuple(dict.fromkeys(cell.source for cell in self.cells))
+
+    def table(self, source: str) -> tuple[tuple[str, ...], Sequence[tuple[str, ...]]]:
+        """Return columns and rows of one source; every number with its interval and n."""
         rows = [
-            (
-                cell.recipe,
-                str(cell.steps),
-                str(cell.rank),
-                str(cell.num_probed),
-                str(cell.before),
-                str(cell.after),
-                str(cell.wrong or "-"),
-                _nats(cell.rise_nats),
-                _nats(cell.wrong_rise_nats),
-                _nats(cell.drift_nats),
-                f"{cell.write_s:.1f}",
-                f"{cell.train_s:.1f}",
-            )
+            (cell.recipe, str(cell.steps), str(cell.rank), *_texts(cell))
             for cell in self.cells
+            if cell.source == source
         ]
-        return columns, rows
+        return ("recipe", "steps", "rank", *COLUMNS), rows
 
     @property
     def caption(self) -> str:
         """What the numbers are."""
         return (
-            "Asked from weights alone: percent of replies that hold the gold answer, and how much "
-            "likelier it became; means with 95 % bootstrap intervals over the n episodes with an "
-            "injection. Seconds are means of one injection."
+            "Asked from weights alone: percent of replies that hold the gold answer (sub-span EM), "
+            "and how much likelier it became; unrelated questions by EM. Means with 95 % bootstrap "
+            "intervals over the n episodes that have the figure. Seconds are of one injection; in "
+            "all: write, train, attach, detach."
         )
 
 
@@ -162,77 +155,142 @@ def study_recipes(
 
     Raises:
         PmiError: As `supervise`.
-        DataError: No cell has an injection.
+        ConfigError: Two sources would share a folder.
+        DataError: A source cannot be read, or a cell has no injection.
     """
+    folders = _folders(settings)
     settings.out.mkdir(parents=True, exist_ok=True)
-    examples = load_examples(settings.data)
-    questions = settings.out / "questions.json"
-    step = max(1, len(examples) // settings.questions)
-    write_examples(examples[::step][: settings.questions], questions)
-    cells = []
-    for recipe, steps, rank in itertools.product(settings.recipes, settings.steps, settings.ranks):
-        name = f"{recipe}-{steps}-steps-rank-{rank}"
-        out = settings.out / name
-        chosen = {"mem_recipe": recipe, "mem_steps": steps, "mem_rank": rank}
-        cell = {**config.model_dump(), **chosen, "train_mem": True, "evidence": "weights"}
+    for source, folder in folders.items():
+        examples = load_examples(source)
+        step = max(1, len(examples) // settings.questions)
+        folder.mkdir(exist_ok=True)
+        write_examples(examples[::step][: settings.questions], folder / "questions.json")
+    write_json(
+        settings.out / STUDY,
+        {
+            "settings": settings.model_dump(mode="json"),
+            "config": config.model_dump(mode="json"),
+            "versions": package_versions(),
+            "git": git_state(),
+        },
+    )
+    for out, cell, _ in _cells(settings, config):
         target = RunSettings(
-            data=str(questions),
+            data=str(out.parent / "questions.json"),
             out=out,
             workers=settings.workers,
             concurrency=settings.concurrency,
             probe=True,
         )
-        run_cell(target, PmiConfig(**cell))
-        cells.append(_sum_up(out, recipe, steps, rank))
-    return Study(settings.data, tuple(cells))
+        run_cell(target, cell)
+    return read_study(settings.out)
 
 
-def _sum_up(run: Path, recipe: str, steps: int, rank: int) -> Cell:
-    results = read_results(run)
-    traces = read_records(Trace, run / f"{TRACES}.jsonl")
-    pairs = [(trace, results[trace.task.id]) for trace in traces if trace.probes]
-    if not pairs:
-        raise DataError(f"{run}: no episode has an injection")
-    rows = [_Row(trace.probes, result) for trace, result in pairs]
-    injections = [
-        step for trace, _ in pairs for step in trace.steps if step.kind is StepKind.INJECT
+def read_study(out: Path) -> Study:
+    """Return a study, as far as it has been run.
+
+    Raises:
+        ConfigError: There is no study.
+        DataError: A cell has no injection.
+    """
+    record = read_json(out / STUDY)
+    if record is None:
+        raise ConfigError(f"{out} holds no study")
+    settings = StudySettings(**{**record["settings"], "out": out})
+    config = PmiConfig(**record["config"])
+    planned = list(_cells(settings, config))
+    cells = [
+        Cell(
+            source,
+            cell.mem_recipe,
+            cell.mem_steps,
+            cell.mem_rank,
+            figures=means(read_cards(folder)),
+            command=_command(settings, config, source, cell),
+        )
+        for folder, cell, source in planned
+        if (folder / "summary.json").exists()
     ]
-    wrong = [row.wrong for row in rows if row.wrong is not None]
-    wrong_rises = [row.wrong_rise_nats for row in rows if row.wrong_rise_nats is not None]
-    return Cell(
-        name=run.name,
-        recipe=recipe,
-        steps=steps,
-        rank=rank,
-        num_probed=len(rows),
-        before=bootstrap([row.before for row in rows]),
-        after=bootstrap([row.after for row in rows]),
-        wrong=bootstrap(wrong) if wrong else None,
-        rise_nats=bootstrap([row.rise_nats for row in rows]),
-        wrong_rise_nats=bootstrap(wrong_rises) if wrong_rises else None,
-        drift_nats=bootstrap([row.drift_nats for row in rows]),
-        train_s=sum(step.measures["train_s"] for step in injections) / len(injections),
-        write_s=sum(step.measures.get("write_s", 0.0) for step in injections) / len(injections),
-    )
+    git, versions = record["git"], record["versions"]
+    facts = {
+        "sources": ", ".join(settings.data),
+        "questions of each": str(settings.questions),
+        "settings": shlex.join(_words(config)) or "the defaults",
+        "commit": f"{git['commit']}{' and changes' if git['is_dirty'] else ''}",
+        "versions": ", ".join(f"{name} {version}" for name, version in versions.items()),
+    }
+    return Study(tuple(cells), len(planned), facts)
 
 
-class _Row:
-    """One episode: before its first injection, after its last, and the control of the first."""
+def launch_study(settings: StudySettings, config: PmiConfig) -> "subprocess.Popen[bytes]":
+    """Start `pmi study recipes` in the background and return its process at once.
 
-    def __init__(self, probes: Sequence[Probe], result: EvalResult) -> None:
-        first, last = probes[0], probes[-1]
-        answers = result.answers
-        before = first.before.gold_no_evidence.total_nats
-        self.before = score_answer(first.before.answer_no_evidence, answers).sub_em
-        self.after = score_answer(last.after.answer_no_evidence, answers).sub_em
-        self.rise_nats = last.after.gold_no_evidence.total_nats - before
-        self.drift_nats = last.drift_kl_nats
-        control = first.control
-        self.wrong = score_answer(control.answer_no_evidence, answers).sub_em if control else None
-        self.wrong_rise_nats = control.gold_no_evidence.total_nats - before if control else None
+    It outlives the process that called, and writes what it says to `study.log` in its folder.
+    `read_study` tells what is there so far; the same call goes on with what was stopped.
+    """
+    settings.out.mkdir(parents=True, exist_ok=True)
+    words = ["study", "recipes", *_words(settings), *_words(config)]
+    with (settings.out / "study.log").open("ab") as log:
+        return subprocess.Popen(
+            [sys.executable, "-m", "pmi_kernel.cli", *words],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
 
 
-def _nats(interval: Interval | None) -> str:
-    if interval is None:
-        return "-"
-    return f"{interval.mean:+.2f} [{interval.low:+.2f}, {interval.high:+.2f}]"
+def _cells(settings: StudySettings, config: PmiConfig) -> Iterator[tuple[Path, PmiConfig, str]]:
+    """Folder, settings and source of each cell."""
+    varied = itertools.product(settings.recipes, settings.steps, settings.ranks)
+    for (source, folder), (recipe, steps, rank) in itertools.product(
+        _folders(settings).items(), list(varied)
+    ):
+        chosen = {"mem_recipe": recipe, "mem_steps": steps, "mem_rank": rank}
+        fixed = {"train_mem": True, "evidence": "weights"}
+        cell = PmiConfig(**{**config.model_dump(), **chosen, **fixed})
+        yield folder / f"{recipe}-{steps}-steps-rank-{rank}", cell, source
+
+
+def _folders(settings: StudySettings) -> dict[str, Path]:
+    folders = {
+        source: settings.out / re.sub(r"[^\w=.-]+", "-", Path(source).name.removesuffix(".json"))
+        for source in settings.data
+    }
+    if len(set(folders.values())) < len(settings.data):
+        raise ConfigError(f"two of the sources {', '.join(settings.data)} would share a folder")
+    return folders
+
+
+def _command(settings: StudySettings, config: PmiConfig, source: str, cell: PmiConfig) -> str:
+    """The study of one cell, in a folder beside the others."""
+    varied = {
+        "data": source,
+        "out": settings.out / "again",
+        "recipes": cell.mem_recipe,
+        "steps": cell.mem_steps,
+        "ranks": cell.mem_rank,
+    }
+    named = [str(word) for name, value in varied.items() for word in (f"--{name}", value)]
+    kept = {name: value for name, value in settings if name not in varied}
+    words = [*named, *_words(StudySettings(**kept)), *_words(config)]
+    return shlex.join(["pmi", "study", "recipes", *words])
+
+
+def _words(settings: Settings) -> list[str]:
+    """The command line's words for every setting that is not at its default."""
+    words: list[str] = []
+    for name, field in type(settings).model_fields.items():
+        value: Any = getattr(settings, name)
+        if value == field.default:
+            continue
+        flag = f"--{name}"
+        words.append(flag)
+        if not isinstance(value, bool):  # every one of them is false by default
+            words += map(str, value if isinstance(value, tuple) else (value,))
+    return words
+
+
+def _texts(cell: Cell) -> list[str]:
+    found = [(cell.figures.get(name), spec, scale) for name, spec, scale in COLUMNS.values()]
+    return [f"{one.render(spec, scale)} n={one.n}" if one else "-" for one, spec, scale in found]

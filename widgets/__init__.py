@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from widgets.monitor import JobMonitor
     from widgets.replay import Replay
     from widgets.setup import Setup
+    from widgets.study import StudyView
 
 __all__ = [
     "CompareView",
@@ -23,6 +24,7 @@ __all__ = [
     "Replay",
     "RunCharts",
     "Setup",
+    "StudyView",
 ]
 
 _HOMES = {
@@ -33,6 +35,7 @@ _HOMES = {
     "Replay": "widgets.replay",
     "RunCharts": "widgets.charts",
     "Setup": "widgets.setup",
+    "StudyView": "widgets.study",
 }
 
 

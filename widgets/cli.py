@@ -114,7 +114,17 @@ def compare(words: Sequence[str]) -> int:
 
 
 def study(words: Sequence[str]) -> int:
-    """Study recipes: what is learned from weights alone, and what it breaks."""
+    """Study what is learned from weights alone: by recipe, or by a second memory on a first."""
+    kinds = {"recipes": _study_recipes, "accumulation": _study_accumulation}
+    if not words or words[0] not in kinds:
+        raise ConfigError("say which study: pmi study recipes, or pmi study accumulation")
+    report, text = kinds[words[0]](list(words[1:]))
+    report.write_text(text, encoding="utf-8")
+    print(f"\n{report}: one page, with pictures")
+    return 0
+
+
+def _study_recipes(words: list[str]) -> tuple[Path, str]:
     from pmi_kernel.batch import RunSettings
     from pmi_kernel.cli import parse, run_shown
     from pmi_kernel.config import SystemConfig
@@ -123,25 +133,46 @@ def study(words: Sequence[str]) -> int:
     from pmi_kernel.systems.pmi.config import PmiConfig
     from widgets.study import study_page
 
-    if not words or words[0] != "recipes":
-        raise ConfigError("say which study: pmi study recipes")
-
     def arguments(settings: StudySettings, config: PmiConfig) -> tuple[StudySettings, PmiConfig]:
-        """Run recipes x steps x ranks from weights alone, and write report.html beside the runs."""
+        """Run sources x recipes x steps x ranks from weights alone; the report is report.html."""
         return settings, config
 
     def run_cell(target: RunSettings, system: SystemConfig) -> None:
-        print(f"\n{target.out.name}")
+        print(f"\n{target.out}")
         if run_shown(target, system).is_interrupted:
             raise KeyboardInterrupt
 
-    settings, config = parse(arguments, list(words[1:]), "study recipes")
+    settings, config = parse(arguments, words, "study recipes")
     found = study_recipes(settings, config, run_cell=run_cell)
+    print(f"\n{found.caption}")
+    for source in found.sources:
+        print(f"\n{source}\n{render_table(*found.table(source))}")
+    command = shlex.join(["pmi", "study", "recipes", *words])
+    return settings.out / "report.html", study_page(found, command)
+
+
+def _study_accumulation(words: list[str]) -> tuple[Path, str]:
+    from pmi_kernel.accumulation import AccumulationSettings, study_accumulation
+    from pmi_kernel.cli import parse
+    from pmi_kernel.report import render_table
+    from pmi_kernel.systems.pmi.config import PmiConfig
+    from widgets.study import accumulation_page
+
+    def arguments(
+        settings: AccumulationSettings, config: PmiConfig
+    ) -> tuple[AccumulationSettings, PmiConfig]:
+        """Inject one question's memory, then another's; is the first one's still answered?"""
+        return settings, config
+
+    settings, config = parse(arguments, words, "study accumulation")
+
+    def on_pair(mode: str, number: int) -> None:
+        print(f"{mode}: pair {number + 1} of {settings.pairs}", flush=True)
+
+    found = study_accumulation(settings, config, on_pair=on_pair)
     print(f"\n{found.caption}\n\n{render_table(*found.table())}")
-    report = settings.out / "report.html"
-    report.write_text(study_page(found, shlex.join(["pmi", "study", *words])), encoding="utf-8")
-    print(f"\n{report}: one page, with pictures")
-    return 0
+    command = shlex.join(["pmi", "study", "accumulation", *words])
+    return settings.out / "report.html", accumulation_page(found, command)
 
 
 def export(words: Sequence[str]) -> int:
