@@ -1,13 +1,17 @@
-"""One snippet under many recipes: what each does to the gold answer, and to everything else."""
+"""One question under many recipes: what each does to the gold answer, and to everything else."""
 
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from pmi_kernel.card import ReportCard, episode_card
+from pmi_kernel.config import SystemConfig
 from pmi_kernel.engines.base import Engine, Lesson
+from pmi_kernel.episode import Episode
 from pmi_kernel.memory.lora import LoraRecipe
-from pmi_kernel.probes import mean_kl, score_gold, unrelated
+from pmi_kernel.probes import Prober, mean_kl, score_gold, unrelated
 from pmi_kernel.prompts import MAX_SHOTS, answer_prompt
-from pmi_kernel.types import Example
+from pmi_kernel.recipes import Recipe
+from pmi_kernel.types import Example, Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,3 +64,33 @@ def sweep(
             )
         finally:
             engine.detach(adapter)
+
+
+def compare_recipes(
+    config: SystemConfig,
+    engine: Engine,
+    example: Example,
+    recipes: Iterable[Recipe],
+    *,
+    control: Task | None = None,
+) -> Iterator[tuple[Recipe, ReportCard]]:
+    """Yield the report card of one episode under each recipe; nothing else is different.
+
+    Args:
+        config: The system's settings; `mem_recipe` is what varies.
+        engine: Serves and trains.
+        example: The question.
+        recipes: What to train on.
+        control: The question that the wrong passage is of; no control where None.
+
+    Raises:
+        EngineError: As `Episode.step`.
+        ValueError: Nothing was injected (an empty snippet, or a system that does not inject).
+    """
+    for recipe in recipes:
+        system = type(config)(**{**config.model_dump(), "mem_recipe": recipe}).build(engine)
+        prober = Prober(engine, example, system=system, control=control)
+        card = episode_card(Episode(system, example, observer=prober).run(), example.gold)
+        if card is None:
+            raise ValueError(f"nothing was injected for {example.task.id!r}")
+        yield recipe, card

@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from widgets.card_view import CardView
     from widgets.charts import RunCharts
     from widgets.compare_view import CompareView
     from widgets.episode_view import EpisodeView
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from widgets.study import StudyView
 
 __all__ = [
+    "CardView",
     "CompareView",
     "EpisodeView",
     "InjectionLab",
@@ -28,6 +30,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "CardView": "widgets.card_view",
     "CompareView": "widgets.compare_view",
     "EpisodeView": "widgets.episode_view",
     "InjectionLab": "widgets.lab",

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from IPython.core.getipython import get_ipython
 from plotly import graph_objects as go
 from plotly.io import to_html
 from plotly.subplots import make_subplots
@@ -9,7 +10,7 @@ from plotly.subplots import make_subplots
 from pmi_kernel.accumulation import Accumulation
 from pmi_kernel.compare import Interval
 from pmi_kernel.study import Cell, Study
-from widgets.figures import COLOURS, styled
+from widgets.figures import COLOURS, Chart, styled
 from widgets.render import Node, page
 from widgets.view import View
 
@@ -42,7 +43,7 @@ def accumulation_page(found: Accumulation, command: str) -> str:
 
 
 class StudyView(View):
-    """A study's tables, as far as it has been run.
+    """A study's tables and pictures, as far as it has been run.
 
     Args:
         study: A recipe study or an accumulation study.
@@ -51,11 +52,19 @@ class StudyView(View):
     def __init__(self, study: Study | Accumulation) -> None:
         super().__init__()
         if isinstance(study, Study):
+            self._figures = [one for src in study.sources for one in study_figures(study, src)]
             self.show(study_nodes(study))
             self.say(f"{len(study.cells)} of {study.num_cells} cells have results.")
         else:
+            self._figures = [accumulation_figure(study)]
             self.show([accumulation_node(study)])
             self.say("")
+
+    def _ipython_display_(self) -> None:
+        super()._ipython_display_()
+        if get_ipython() is not None:
+            for figure in self._figures:
+                Chart().draw(figure, figure.layout.title.text)
 
 
 def study_nodes(study: Study) -> list[Node]:

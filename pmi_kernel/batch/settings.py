@@ -19,7 +19,8 @@ class RunSettings(Settings):
     limit: Annotated[int | None, Field(ge=0)] = None
     """Most episodes to run now, counting pending ones only."""
     probe: bool = False
-    """Measure around each injection: answers, gold log-probability, control, drift."""
+    """Measure around each injection for its report card: answers, gold log-probability,
+    rephrasings, unrelated questions, control, drift."""
     verify_restore: bool = False
     """Check after each episode that base scores are bit-equal to those before it."""
     wrong_passage: bool = False

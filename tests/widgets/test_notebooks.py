@@ -20,6 +20,10 @@ LOOK = {
         "done Ready.",
     ),
     "03_compare_runs": ("print(view.comparison.runs[0].num_episodes)", "20"),
+    "04_injection_study": (
+        "print([cell.name for cell in study.cells], list(cards), list(accumulation.pairs))",
+        "['ntp-10-steps-rank-8', 'qa-10-steps-rank-8'] ['ntp', 'qa'] ['stack', 'continue']",
+    ),
 }
 """What is waited for and looked at in the end; the notebooks' own cells do not block."""
 

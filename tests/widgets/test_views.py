@@ -1,5 +1,6 @@
 """The live views without a browser: what a click does, in the view's own thread."""
 
+import re
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -7,15 +8,20 @@ from typing import Any
 
 import pytest
 
+from pmi_kernel import PmiConfig
 from pmi_kernel.batch import RunSettings, run
 from pmi_kernel.compare import results_frame
+from pmi_kernel.config import SystemConfig
 from pmi_kernel.engines.base import Adapter, Prompt
 from pmi_kernel.engines.scripted import ScriptedEngine, first_title
 from pmi_kernel.records import RecordWriter, read_records
+from pmi_kernel.study import StudySettings, read_study, study_recipes
+from pmi_kernel.sweep import compare_recipes
 from pmi_kernel.systems.baselines.config import ClosedBookConfig, InContextConfig
 from pmi_kernel.types import EvalResult, StepKind
 from pmi_kernel.whatif import Change
 from widgets import (
+    CardView,
     CompareView,
     EpisodeView,
     InjectionLab,
@@ -23,6 +29,7 @@ from widgets import (
     Replay,
     RunCharts,
     Setup,
+    StudyView,
 )
 from widgets.figures import ends_figure, episodes_figure, rise_figure, score_figure
 from widgets.replay import Recording
@@ -273,3 +280,41 @@ def test_the_table_is_narrowed_down_by_choices_and_words(root: Path) -> None:
     assert "3 of 16 episodes" in replay.html()
     replay.on_find({}, {**everything, "find": "nothing has this", "type": "comparison"})
     assert "0 of 16 episodes" in replay.html()
+
+
+def test_cards_stand_side_by_side() -> None:
+    examples = list(Setup("world:kind=conflicts,n=2").examples.values())
+    config = PmiConfig(train_mem=True, max_steps=2)
+    cards = dict(
+        compare_recipes(
+            config, ScriptedEngine(), examples[0], ["ntp", "qa"], control=examples[1].task
+        )
+    )
+    shown = CardView(cards).html()
+    assert re.search(r"<th scope=\"col\">ntp</th><th scope=\"col\">qa</th>", shown)
+    rise = cards["qa"].gold_nats
+    assert f"{rise.before:.2f} → {rise.after:.2f} ({rise.wrong:.2f})" in shown
+    assert "the known answer (%)" in shown
+    assert "bit-equal" in shown
+    never = ScriptedEngine(lambda prompt, adapter: "" if adapter is None else "x")
+    with pytest.raises(ValueError, match="nothing was injected"):
+        dict(compare_recipes(config, never, examples[0], ["ntp"]))
+
+
+def test_a_study_is_shown_as_far_as_it_is_there(tmp_path: Path) -> None:
+    settings = StudySettings(
+        data=("world:n=2",), out=tmp_path, questions=2, recipes=("ntp", "qa"), steps=(2,)
+    )
+    num_run = [0]
+
+    def run_first(target: RunSettings, config: SystemConfig) -> None:
+        num_run[0] += 1
+        if num_run[0] == 2:
+            raise KeyboardInterrupt
+        run(target, config, system=config.build(ScriptedEngine()))
+
+    with pytest.raises(KeyboardInterrupt):
+        study_recipes(settings, PmiConfig(max_steps=2), run_cell=run_first)
+    view = StudyView(read_study(tmp_path))
+    assert view.status == "1 of 2 cells have results."
+    assert "pmi study recipes --data world:n=2" in view.html()
