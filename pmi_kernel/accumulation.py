@@ -225,7 +225,8 @@ def read_accumulation(out: Path) -> Accumulation:
     if record is None:
         raise ConfigError(f"{out} holds no accumulation study")
     settings = AccumulationSettings(**{**record["settings"], "out": out})
-    num_left_out, pairs = 0, {}
+    num_left_out = 0
+    pairs: dict[str, tuple[Pair, ...]] = {}
     for mode in settings.accumulate:
         paths = [out / mode / f"{number:04}.json" for number in range(settings.pairs)]
         found = [read_json(path) for path in paths if path.exists()]

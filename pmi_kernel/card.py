@@ -125,11 +125,8 @@ class ReportCard:
             ("unrelated_em", self.unrelated_em),
         ):
             columns |= {
-                f"{name}_before": one and one.before,
-                f"{name}_after": one and one.after,
-                f"{name}_wrong": one and one.wrong,
-                f"{name}_rise": one and one.rise,
-                f"{name}_wrong_rise": one and one.wrong_rise,
+                f"{name}_{state}": None if one is None else getattr(one, state)
+                for state in ("before", "after", "wrong", "rise", "wrong_rise")
             }
         return columns | {
             "num_rephrasings": self.num_rephrasings,
@@ -172,7 +169,7 @@ def _card(trace: Trace, gold: Gold, probes: Sequence[Probe]) -> ReportCard:
     is_last = last.step == max(s.index for s in trace.steps if s.kind is StepKind.INJECT)
 
     def contrast(figure: Callable[[ProbeState], float]) -> Contrast:
-        wrong = first.control and figure(first.control)
+        wrong = None if first.control is None else figure(first.control)
         return Contrast(figure(first.before), figure(last.after), wrong)
 
     def replied(answers: Sequence[str], score: str) -> Contrast:

@@ -38,13 +38,12 @@ class System(Protocol):
 
 
 class Observer(Protocol):
-    """Looks at a running episode from outside: probes, restore checks.
+    """Looks at a running episode from outside: probes, restore checks."""
 
-    Attributes:
-        is_restored: What `Trace.is_restored` is to say.
-    """
-
-    is_restored: bool | None
+    @property
+    def is_restored(self) -> bool | None:
+        """What `Trace.is_restored` is to say."""
+        ...
 
     def after_step(self, step: Step) -> Probe | None:
         """Called when a step is there and the generator is paused at it."""

@@ -127,9 +127,13 @@ def render_grid(grid: "Grid") -> str:
 def card_rows(card: ReportCard) -> list[tuple[str, str, str, str]]:
     """Return a report card's figures: label, before, after, after the wrong passage."""
     return [
-        (label, *("-" if value is None else _figure(value, is_share) for value in values))
+        (
+            label,
+            _figure(one.before, is_share),
+            _figure(one.after, is_share),
+            _figure(one.wrong, is_share),
+        )
         for label, one, is_share in card.contrasts()
-        for values in [(one.before, one.after, one.wrong)]
     ]
 
 
@@ -157,8 +161,8 @@ def render_card(card: ReportCard) -> str:
     return "\n".join([table, *(f"{name}: {value}" for name, value in card_facts(card))])
 
 
-def _figure(value: float, is_share: bool) -> str:
-    return percent(value) if is_share else f"{value:.2f}"
+def _figure(value: float | None, is_share: bool) -> str:
+    return percent(value) if is_share or value is None else f"{value:.2f}"
 
 
 def render_blame(episodes: Sequence["Blamed"]) -> str:

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
-from pmi_kernel.card import Contrast, ReportCard
-from pmi_kernel.report import card_facts, percent
+from pmi_kernel.card import ReportCard
+from pmi_kernel.report import card_facts, card_rows
 from widgets.render import Node
 from widgets.view import View
 
@@ -18,7 +18,10 @@ class CardView(View):
     def __init__(self, cards: Mapping[str, ReportCard]) -> None:
         super().__init__()
         contrasts = {
-            name: {label: _shown(one, is_share) for label, one, is_share in card.contrasts()}
+            name: {
+                label: f"{before} → {after} ({wrong})"
+                for label, before, after, wrong in card_rows(card)
+            }
             for name, card in cards.items()
         }
         facts = {name: dict(card_facts(card)) for name, card in cards.items()}
@@ -35,11 +38,3 @@ def _table(key: str, caption: str, columns: Mapping[str, Mapping[str, str]]) -> 
     rows = [(label, *(column.get(label, "-") for column in columns.values())) for label in labels]
     data = {"caption": caption, "columns": ("figure", *columns), "rows": rows}
     return Node(key, "table.html", data)
-
-
-def _shown(one: Contrast, is_share: bool) -> str:
-    before, after, wrong = (
-        "-" if value is None else percent(value) if is_share else f"{value:.2f}"
-        for value in (one.before, one.after, one.wrong)
-    )
-    return f"{before} → {after} ({wrong})"
