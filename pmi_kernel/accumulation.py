@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from pmi_kernel.asking import recall
 from pmi_kernel.batch.record import git_state, package_versions, read_json, write_json
 from pmi_kernel.compare import Interval, bootstrap
 from pmi_kernel.config import Settings
@@ -20,7 +21,7 @@ from pmi_kernel.engines.base import Adapter, Engine
 from pmi_kernel.errors import ConfigError, DataError
 from pmi_kernel.memory.lora import accumulate
 from pmi_kernel.metrics import score_answer
-from pmi_kernel.probes import Injecting, recall
+from pmi_kernel.probes import Injecting
 from pmi_kernel.systems.pmi.config import PmiConfig
 from pmi_kernel.types import Example
 

@@ -3,12 +3,13 @@
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from pmi_kernel.asking import mean_kl, score_gold, unrelated
 from pmi_kernel.card import ReportCard, episode_card
 from pmi_kernel.config import SystemConfig
 from pmi_kernel.engines.base import Engine, Lesson
 from pmi_kernel.episode import Episode
 from pmi_kernel.memory.lora import LoraRecipe
-from pmi_kernel.probes import Prober, mean_kl, score_gold, unrelated
+from pmi_kernel.probes import Prober
 from pmi_kernel.prompts import MAX_SHOTS, answer_prompt
 from pmi_kernel.recipes import Recipe
 from pmi_kernel.types import Example, Task

@@ -277,7 +277,7 @@ class Trace:
         steps: In order; the last one carries the answer and the end reason.
         probes: One for each probed injection; empty unless probing was asked for.
         is_restored: Whether scores under the base weights were bit-equal at the end of the episode
-            and at its beginning; None where nothing was injected, or it was not checked.
+            and at its beginning; None where it was not checked.
     """
 
     task: Task

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from pmi_kernel import Episode, PmiConfig, load_examples
+from pmi_kernel.asking import WELL_KNOWN, share_same
 from pmi_kernel.batch import RunSettings, read_results, run
 from pmi_kernel.batch.merge import TRACES
 from pmi_kernel.card import ReportCard, episode_card, report_cards
@@ -15,7 +16,7 @@ from pmi_kernel.cards import means, read_cards
 from pmi_kernel.cli import main
 from pmi_kernel.engines.base import Adapter, Prompt
 from pmi_kernel.engines.scripted import ScriptedEngine
-from pmi_kernel.probes import WELL_KNOWN, Prober, share_same
+from pmi_kernel.probes import Prober
 from pmi_kernel.records import decode, encode, read_records
 from pmi_kernel.report import render_card
 from pmi_kernel.types import Example, Gold, Trace
@@ -119,9 +120,6 @@ def test_restore_is_proved_refuted_or_not_checked(sample: list[Example]) -> None
     (card,) = report_cards(trace, sample[0].gold)
     assert "NOT what they were" in render_card(card)
     assert Episode(system, sample[0]).run().is_restored is None
-    plain = PmiConfig().build(ScriptedEngine())
-    prober = Prober(plain.engine, sample[0], system=plain)
-    assert Episode(plain, sample[0], observer=prober).run().is_restored is None
 
 
 def test_one_memory_at_a_time_is_enough(conflict: Example, sample: list[Example]) -> None:

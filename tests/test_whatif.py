@@ -187,3 +187,16 @@ def test_a_change_says_what_it_is() -> None:
 
 def test_the_original_ends_as_it_did(original: TapedEpisode) -> None:
     assert original.trace.end_reason is EndReason.ANSWERED
+
+
+def test_a_branch_has_rephrasings_and_proof_of_restore_of_its_own(sample: list[Example]) -> None:
+    def reworded(prompt: Prompt, adapter: Adapter | None) -> str:
+        is_asked_to = "in other words" in prompt[-1].content
+        return "Where was she born?\n" if is_asked_to else two_searches(prompt, adapter)
+
+    original = run(TapedEpisode(CONFIG, ScriptedEngine(reworded), sample[0], is_probed=True))
+    for at in (1, 4, len(original.trace.steps) - 1):
+        branch = run(original.fork(at, Change()))
+        assert branch.trace.is_restored is True
+        for probe in branch.trace.probes:
+            assert [one.question for one in probe.after.rephrased] == ["Where was she born?"]
