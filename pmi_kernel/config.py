@@ -120,13 +120,16 @@ class MemoryConfig(Settings):
     """LoRA scale; the update counts mem_alpha / mem_rank times."""
     mem_targets: tuple[str, ...] = ()
     """Layers to train, e.g. q_proj v_proj; empty: every linear layer but the output layer."""
-    mem_recipe: Literal["ntp", "qa", "paraphrase", "mixed"] = "ntp"
+    mem_depth: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Share of the model's blocks to train, the last ones; half of them train in half the time."""
+    mem_recipe: Literal["ntp", "qa", "paraphrase", "mixed", "cloze"] = "ntp"
     """What to train on: ntp (the text as it is), qa (question-answer pairs that the model writes on
-    it), paraphrase (sentences that it writes), or mixed (all three)."""
+    it), paraphrase (sentences that it writes), mixed (all three), or cloze (the text's sentences as
+    questions: what surprises the model most is asked for)."""
     mem_source: Literal["snippet", "evidence"] = "snippet"
     """What it is made of: the compressed snippet, or all of the evidence."""
     mem_lines: Annotated[int, Field(ge=1, le=32)] = 6
-    """Most pairs, and most sentences, that the model writes."""
+    """Most pairs, and most sentences, that the model writes; most gaps of a cloze."""
     mem_loss: Literal["answers", "all"] = "answers"
     """Of a pair, what carries loss: the answer only, or the question too."""
     mem_optimizer: Literal["adam", "adamw", "sgd"] = "adam"
@@ -150,6 +153,7 @@ class MemoryConfig(Settings):
             rank=self.mem_rank,
             alpha=self.mem_alpha,
             targets=self.mem_targets,
+            depth=self.mem_depth,
             optimizer=self.mem_optimizer,
             schedule=self.mem_schedule,
             stop_loss_nats=self.mem_stop_loss,

@@ -170,6 +170,11 @@ def answer_prompt(question: str, evidence: str | None, *, shots: int) -> Prompt:
     return tuple(chat)
 
 
+def lesson_prompt(question: str) -> Prompt:
+    """Return the chat in which a question is learned: short, as every step of training reads it."""
+    return (Message("system", "You answer questions."), Message("user", _ask(question, None)))
+
+
 def _ask(question: str, evidence: str | None) -> str:
     asked = f"Question: {question}"
     return asked if evidence is None else f"<information>\n{evidence}\n</information>\n\n{asked}"

@@ -6,15 +6,17 @@ PRAG, arXiv:2501.15915).
 """
 
 import re
+import time
 from dataclasses import dataclass
 from typing import Literal
 
+from pmi_kernel.cloze import gaps
 from pmi_kernel.engines.base import Adapter, Engine, Generation, Lesson, Lessons, Prompt, Sampling
-from pmi_kernel.prompts import answer_prompt, quiz_prompt, rephrase_prompt
+from pmi_kernel.prompts import lesson_prompt, quiz_prompt, rephrase_prompt
 
-Recipe = Literal["ntp", "qa", "paraphrase", "mixed"]
+Recipe = Literal["ntp", "qa", "paraphrase", "mixed", "cloze"]
 """ntp: the text itself. qa: questions on it, each with its answer. paraphrase: the text in other
-words. mixed: all three."""
+words. mixed: all three. cloze: its own sentences as questions (`pmi_kernel.cloze`)."""
 
 _LINE_TOKENS = 40
 """Room for one written line."""
@@ -30,12 +32,14 @@ class Written:
     Attributes:
         lessons: What to train on; the text itself where nothing usable was written.
         outputs: The generations that they come from.
-        num_lines: Pairs and sentences among them.
+        num_lines: Pairs, sentences and gaps among them.
+        seconds_s: Wall time of the call.
     """
 
     lessons: Lessons
     outputs: tuple[Generation, ...]
     num_lines: int
+    seconds_s: float
 
 
 def write_lessons(
@@ -52,14 +56,14 @@ def write_lessons(
 ) -> Written:
     """Return what to train on under a recipe.
 
-    A pair is put as the episode would put the question: the same chat, the answer within its tags.
+    A pair is a chat as short as can be, the answer within its tags as the episode wants it.
 
     Args:
         engine: Writes; the engine that will be trained.
         text: The snippet, or the evidence.
         recipe: What to make of it.
         adapter: The memory in force.
-        num_lines: Most pairs, and most sentences.
+        num_lines: Most pairs, most sentences, and most gaps.
         shots: Worked examples in the prompts that ask for them.
         is_question_learned: Whether the questions carry loss, or their answers only.
         temperature: Of the writing.
@@ -68,6 +72,7 @@ def write_lessons(
     Raises:
         EngineError: As `Engine.generate`.
     """
+    start = time.perf_counter()
 
     def write(prompt: Prompt, line: str) -> Generation:
         sampling = Sampling(
@@ -78,6 +83,14 @@ def write_lessons(
         )
         return engine.generate(prompt, adapter=adapter, sampling=sampling)
 
+    def pair(question: str, answer: str) -> Lesson:
+        return Lesson(
+            f"{answer}</answer>",
+            lesson_prompt(question),
+            opening="<answer>",  # learned, it is soon all that the model says
+            is_prompt_learned=is_question_learned,
+        )
+
     outputs: list[Generation] = []
     lessons: list[Lesson] = [Lesson(text)] if recipe in ("ntp", "mixed") else []
     lines: list[Lesson] = []
@@ -85,21 +98,18 @@ def write_lessons(
         output = write(quiz_prompt(text, shots=shots), r"Q: [^\n?]{8,120}\? A: [^\n]{1,60}")
         outputs.append(output)
         pairs = {match[1]: match[2] for match in _lines(_PAIR, output.text)}
-        lines += [
-            Lesson(
-                f"<answer>{answer.strip()}</answer>",
-                answer_prompt(question, None, shots=0),
-                is_prompt_learned=is_question_learned,
-            )
-            for question, answer in pairs.items()
-        ]
+        lines += [pair(question, answer.strip()) for question, answer in pairs.items()]
     if recipe in ("paraphrase", "mixed"):
         output = write(rephrase_prompt(text, shots=shots), r"- [^\n]{10,200}")
         outputs.append(output)
         sentences = dict.fromkeys(match[1] for match in _lines(_SENTENCE, output.text))
         lines += [Lesson(sentence) for sentence in sentences]
+    if recipe == "cloze":
+        found = gaps(engine, text, most=num_lines, adapter=adapter)
+        lines += [pair(gap.question, gap.answer) for gap in found]
     lessons += lines
-    return Written(tuple(lessons) or (Lesson(text),), tuple(outputs), len(lines))
+    seconds_s = time.perf_counter() - start
+    return Written(tuple(lessons) or (Lesson(text),), tuple(outputs), len(lines), seconds_s)
 
 
 def _lines(pattern: re.Pattern[str], text: str) -> list[re.Match[str]]:

@@ -92,16 +92,19 @@ class Lesson:
     Attributes:
         text: Carries loss: a plain text, or the reply to `prompt` (its end token is learned too).
         prompt: A chat before it, rendered with the model's own template; none for a plain text.
+        opening: What the reply begins with, before `text`; carries no loss.
         is_prompt_learned: Whether the chat carries loss as well.
     """
 
     text: str
     prompt: Prompt = ()
+    opening: str = ""
     is_prompt_learned: bool = False
 
     def __str__(self) -> str:
-        """Return what a reader should see of it: the last message, and the text."""
-        return f"{self.prompt[-1].content} {self.text}" if self.prompt else self.text
+        """Return what a reader should see of it: the last message, and the reply."""
+        reply = self.opening + self.text
+        return f"{self.prompt[-1].content} {reply}" if self.prompt else reply
 
 
 Lessons = tuple[Lesson, ...]

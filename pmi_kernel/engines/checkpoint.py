@@ -170,7 +170,8 @@ class Trainer:
 
     def _row(self, lesson: Lesson) -> TrainRow:
         chat = self._checkpoint.chat
-        before = chat.render(lesson.prompt) if lesson.prompt else ()
+        before = (*(chat.render(lesson.prompt) if lesson.prompt else ()),)
+        before += tuple(chat.encode(lesson.opening)) if lesson.opening else ()
         end = self._checkpoint.eos_ids[:1] if lesson.prompt else ()
         token_ids = (*before, *chat.encode(lesson.text), *end)
         if len(token_ids) < 2:

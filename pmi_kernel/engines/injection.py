@@ -1,4 +1,4 @@
-"""How a memory is put in force in an engine, and taken out again: transformers, and what is shared."""
+"""How a memory is put in force in the transformers engine; and the books that vLLM keeps too."""
 
 import shutil
 import tempfile

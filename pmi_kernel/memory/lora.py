@@ -32,6 +32,8 @@ class LoraRecipe:
         alpha: Scale; the update counts alpha / rank times.
         targets: Last parts of the names of the linear layers to train; empty: every linear layer
             but the output layer.
+        depth: Share of the model's blocks that are trained, the last ones, in (0, 1]. Under them
+            the forward pass is taken once for all steps, so half of them take half of the time.
         optimizer: adam, adamw (weight decay 0.01), or sgd.
         schedule: The rate over the steps: constant, linear (down to zero) or cosine (the same).
         stop_loss_nats: Training ends before the step at which the loss is below this.
@@ -44,6 +46,7 @@ class LoraRecipe:
     rank: int = 8
     alpha: float = 16.0
     targets: tuple[str, ...] = ()
+    depth: float = 1.0
     optimizer: Literal["adam", "adamw", "sgd"] = "adam"
     schedule: Literal["constant", "linear", "cosine"] = "constant"
     stop_loss_nats: float = 0.0

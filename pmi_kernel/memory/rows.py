@@ -5,8 +5,10 @@ the model is changed, so taking a memory out restores the base weights bit by bi
 several memories at once is the same forward with A and B as parameters.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -20,11 +22,17 @@ RowFactors = Mapping[
 """Layer name -> (A transposed, B transposed and scaled), one entry a row."""
 
 
+_BLOCK = re.compile(r"(.+?)\.\d+\.")
+"""A layer's name up to the list that its block is in."""
+
+
 class LoraRows:
     """Hooks on every linear layer of a model but its output layer.
 
     Attributes:
         layers: Layer name -> the linear layer, in the model's order.
+        blocks: The list of blocks that the layers are in, e.g. the decoder layers; empty where the
+            model has none.
     """
 
     def __init__(self, model: nn.Module) -> None:
@@ -34,6 +42,11 @@ class LoraRows:
             for name, module in model.named_modules()
             if isinstance(module, nn.Linear) and module is not head
         }
+        lists = (_BLOCK.match(name) for name in self.layers)
+        first = next((found[1] for found in lists if found), None)
+        self._path = f"{first}." if first else ""
+        blocks = model.get_submodule(first) if first else ()
+        self.blocks: tuple[nn.Module, ...] = tuple(blocks)  # type: ignore[arg-type]
         self._terms: tuple[RowFactors, ...] = ()
         for name, layer in self.layers.items():
             layer.register_forward_hook(self._hook(name))
@@ -57,6 +70,40 @@ class LoraRows:
             yield
         finally:
             self._terms = ()
+
+    def block_of(self, name: str) -> int:
+        """Return the place of a layer's block in `blocks`; -1 where it is in none."""
+        inside = bool(self._path) and name.startswith(self._path)
+        return int(name.removeprefix(self._path).split(".")[0]) if inside else -1
+
+    @contextmanager
+    def running_once(self, num_blocks: int) -> Iterator[None]:
+        """Within the context the first blocks run in the first forward pass only.
+
+        What they gave then stands for what they would give: every pass must have the same input,
+        and nothing that acts in those blocks may change.
+        """
+        last: list[Any] = []
+
+        def once(forward: Callable[..., Any], is_last: bool) -> Callable[..., Any]:
+            def run(*args: Any, **kwargs: Any) -> Any:
+                if last:
+                    return last[0]
+                output = forward(*args, **kwargs)
+                if is_last:
+                    last.append(output)
+                return output
+
+            return run
+
+        below = self.blocks[:num_blocks]
+        for place, block in enumerate(below, start=1):
+            block.forward = once(block.forward, place == num_blocks)
+        try:
+            yield
+        finally:
+            for block in below:
+                del block.forward
 
     def gather(self, rows: Sequence[LoraWeights | None]) -> RowFactors:
         """Return the factors of a batch; a row without a LoRA gets zeros, which add nothing.

@@ -5,6 +5,7 @@ memories' own mean losses, and the optimisers are element-wise, so K trainings i
 separate trainings.
 """
 
+import inspect
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -113,35 +114,37 @@ def _train_together(
     recipe: LoraRecipe,
     device: torch.device,
 ) -> list[Trained | EngineError]:
-    names = select_layers(rows, recipe.targets)
+    names = select_layers(rows, recipe.targets, recipe.depth)
+    num_below = max(0, min(rows.block_of(name) for name in names))
     for job in jobs:
         if job.start is not None and set(job.start.a) != set(names):
-            raise ValueError("the memory to go on from has other layers than `recipe.targets`")
+            raise ValueError("the memory to go on from has other layers than the recipe's")
     scaling = recipe.alpha / recipe.rank
     a, b = _initial_factors(rows, names, jobs, recipe.rank, device)
-    batch = _Batch(jobs, device)
+    batch = _Batch(model, jobs, device)
     below = rows.gather([job.below for job in jobs for _ in job.rows])
     optimizer = _make_optimizer([*a.values(), *b.values()], recipe)
     ended: dict[int, Trained | EngineError] = {}
     history: list[Tensor] = []
-    for step in range(recipe.steps):
-        for group in optimizer.param_groups:
-            group["lr"] = recipe.lr * _rate(recipe, step)
-        trained = {
-            name: (batch.per_row(a[name]), batch.per_row(b[name]) * scaling) for name in names
-        }
-        with torch.enable_grad(), rows.using(below, trained):
-            losses = batch.losses(model)
-            losses.sum().backward()
-        history.append(losses.detach())
-        if recipe.stop_loss_nats > 0:
-            for place, loss in enumerate(history[-1].tolist()):
-                if loss < recipe.stop_loss_nats and place not in ended:
-                    ended[place] = _finish(place, torch.stack(history), a, b, recipe)
-            if len(ended) == len(jobs):
-                break
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
+    with torch.enable_grad(), rows.running_once(num_below):
+        for step in range(recipe.steps):
+            for group in optimizer.param_groups:
+                group["lr"] = recipe.lr * _rate(recipe, step)
+            trained = {
+                name: (batch.per_row(a[name]), batch.per_row(b[name]) * scaling) for name in names
+            }
+            with rows.using(below, trained):
+                losses = batch.losses()
+                losses.sum().backward()
+            history.append(losses.detach())
+            if recipe.stop_loss_nats > 0:
+                for place, loss in enumerate(history[-1].tolist()):
+                    if loss < recipe.stop_loss_nats and place not in ended:
+                        ended[place] = _finish(place, torch.stack(history), a, b, recipe)
+                if len(ended) == len(jobs):
+                    break
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
     by_step = torch.stack(history) if history else torch.zeros(0, len(jobs))
     return [
         ended[place] if place in ended else _finish(place, by_step, a, b, recipe)
@@ -164,8 +167,13 @@ def _rate(recipe: LoraRecipe, step: int) -> float:
     return (1 + math.cos(math.pi * (1 - left))) / 2 if recipe.schedule == "cosine" else 1.0
 
 
-def select_layers(rows: LoraRows, targets: Sequence[str]) -> list[str]:
+def select_layers(rows: LoraRows, targets: Sequence[str], depth: float = 1.0) -> list[str]:
     """Return the names of the layers whose last part is in `targets` (all layers where empty).
+
+    Args:
+        rows: The hooks of the model.
+        targets: Last parts of names.
+        depth: Share of the blocks, the last ones; of a share of a block, the whole block.
 
     Raises:
         ValueError: A target matches no layer.
@@ -174,7 +182,13 @@ def select_layers(rows: LoraRows, targets: Sequence[str]) -> list[str]:
     unknown = sorted(set(targets) - parts)
     if unknown:
         raise ValueError(f"no layer is called {', '.join(unknown)}; there are {sorted(parts)}")
-    return [name for name in rows.layers if not targets or name.rsplit(".", 1)[-1] in targets]
+    first = len(rows.blocks) - math.ceil(depth * len(rows.blocks))
+    return [
+        name
+        for name in rows.layers
+        if (not targets or name.rsplit(".", 1)[-1] in targets)
+        and (depth == 1 or rows.block_of(name) >= first)
+    ]
 
 
 def _initial_factors(
@@ -206,11 +220,13 @@ class _Batch:
     """The rows of all jobs, padded, and which job owns each.
 
     Args:
+        model: Takes them.
         jobs: What is trained.
         device: Where.
     """
 
-    def __init__(self, jobs: Sequence[TrainJob], device: torch.device) -> None:
+    def __init__(self, model: nn.Module, jobs: Sequence[TrainJob], device: torch.device) -> None:
+        self._model = model
         texts = [row for job in jobs for row in job.rows]
         longest = max(len(row.token_ids) for row in texts)
         self._ids = torch.zeros(len(texts), longest, dtype=torch.long)
@@ -226,8 +242,15 @@ class _Batch:
         owners = [number for number, job in enumerate(jobs) for _ in job.rows]
         self._owners = torch.tensor(owners, device=device)
         self._is_one_each = len(owners) == len(jobs)
+        self._targets = self._ids.roll(-1, dims=1)
+        # Logits are large: they are taken only where some row carries loss.
+        self._options: dict[str, Tensor] = {}
+        if "logits_to_keep" in inspect.signature(model.forward).parameters:
+            kept = self._weights.any(dim=0).nonzero().squeeze(1)
+            self._targets, self._weights = self._targets[:, kept], self._weights[:, kept]
+            self._options["logits_to_keep"] = kept.to(device)
+        self._targets, self._weights = self._targets.to(device), self._weights.to(device)
         self._ids, self._mask = self._ids.to(device), self._mask.to(device)
-        self._weights = self._weights.to(device)
         self._num_learned = self._per_job(self._weights.sum(dim=1), len(jobs))
         self._num_jobs = len(jobs)
 
@@ -235,12 +258,13 @@ class _Batch:
         """Return each row's factors, `[rows, ...]`, from those of the jobs."""
         return factors if self._is_one_each else factors[self._owners]
 
-    def losses(self, model: nn.Module) -> Tensor:
+    def losses(self) -> Tensor:
         """Return the mean next-token cross-entropy of each job, `[jobs]`, in nats per token."""
-        logits = model(input_ids=self._ids, attention_mask=self._mask, use_cache=False).logits
-        targets = self._ids.roll(-1, dims=1).flatten()
+        logits = self._model(
+            input_ids=self._ids, attention_mask=self._mask, use_cache=False, **self._options
+        ).logits
         losses = nn.functional.cross_entropy(
-            logits.float().flatten(0, 1), targets, reduction="none"
+            logits.float().flatten(0, 1), self._targets.flatten(), reduction="none"
         )
         by_row = (losses.view_as(self._weights) * self._weights).sum(dim=1)
         return self._per_job(by_row, self._num_jobs) / self._num_learned

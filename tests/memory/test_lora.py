@@ -95,6 +95,33 @@ def test_training_equals_peft(model: Any) -> None:
             assert (parameter - mine).abs().max() < 1e-5
 
 
+def test_the_last_blocks_alone_train_as_peft_trains_them(model: Any) -> None:
+    recipe = replace(RECIPE, depth=0.5)
+    below = train(model, job_of(SNIPPETS[2], seed=9))[0]
+    jobs = [job_of(SNIPPETS[0], seed=3), job_of(SNIPPETS[1], below=below, seed=4)]
+    ours = train(model, *jobs, recipe=recipe)
+    assert all(".layers.1." in name for weights in ours for name in weights.a)
+    assert_close(ours[1], train(model, jobs[1], recipe=recipe)[0], 1e-5)
+    start = train(model, jobs[0], recipe=replace(recipe, steps=0))[0]
+    config = LoraConfig(r=4, lora_alpha=8, target_modules=sorted(start.a))
+    peft = get_peft_model(make_model(), config)
+    with torch.no_grad():
+        for name, parameter in peft.named_parameters():
+            if "lora_A" in name:
+                layer = name.removeprefix("base_model.model.").split(".lora_A")[0]
+                parameter.copy_(start.a[layer])
+    optimizer = torch.optim.Adam([p for p in peft.parameters() if p.requires_grad], lr=RECIPE.lr)
+    ids = torch.tensor([SNIPPETS[0]])
+    for _ in range(RECIPE.steps):
+        optimizer.zero_grad()
+        peft(input_ids=ids, labels=ids).loss.backward()
+        optimizer.step()
+    for name, parameter in peft.named_parameters():
+        if "lora_B" in name:
+            layer = name.removeprefix("base_model.model.").split(".lora_B")[0]
+            assert (parameter - ours[0].b[layer]).abs().max() < 1e-5
+
+
 def test_training_together_equals_training_alone(model: Any) -> None:
     jobs = [job_of(snippet, seed=seed) for seed, snippet in enumerate(SNIPPETS)]
     for job, weights in zip(jobs, train(model, *jobs), strict=True):

@@ -215,11 +215,10 @@ class PmiSystem:
 
 
 def _written_measures(written: Written) -> dict[str, float]:
-    """What writing the lessons cost; nothing where nothing was written."""
-    if not written.outputs:
-        return {}
+    """What making the lessons cost."""
     costs = [generation_measures(output, "write") for output in written.outputs]
-    return {"lines": written.num_lines, **{key: sum(c[key] for c in costs) for key in costs[0]}}
+    summed = {key: sum(cost[key] for cost in costs) for key in (costs[0] if costs else ())}
+    return {"lines": written.num_lines, **summed, "write_s": written.seconds_s}
 
 
 def _some_of(sentences: Sequence[str]) -> str:
