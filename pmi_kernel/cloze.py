@@ -32,7 +32,7 @@ class Gap:
     """A sentence with a span left out.
 
     Attributes:
-        question: The sentence with `what` in the span's place.
+        question: The sentence with `what` in the span's place, or `who` where that is likelier.
         answer: The span.
         surprisal_nats: How little the model expected it.
     """
@@ -57,7 +57,7 @@ def gaps(
     A gap is a name or a number; of a sentence that has none but its topic, one of its longer words.
 
     Args:
-        engine: Says how surprising each span is.
+        engine: Says how surprising each span is, and which question is the likelier.
         text: Plain sentences.
         most: Most gaps.
         adapter: The memory in force.
@@ -85,7 +85,7 @@ def gaps(
         ranked += [(place, -nats, sentence, span) for place, (nats, span) in enumerate(by_nats)]
     chosen = sorted(ranked, key=lambda gap: gap[:2])[:most]
     return tuple(
-        Gap(_ask(sentence, span), span.text, -nats)
+        Gap(_ask(engine, sentence, span, adapter), span.text, -nats)
         for _, nats, sentence, span in sorted(chosen, key=lambda gap: gap[3].start)
     )
 
@@ -124,7 +124,11 @@ def _touch(one: _Span, other: _Span | None) -> bool:
     return other is not None and one.start < other.stop and other.start < one.stop
 
 
-def _ask(sentence: _Span, gap: _Span) -> str:
+def _ask(engine: Engine, sentence: _Span, gap: _Span, adapter: Adapter | None) -> str:
     before = sentence.text[: gap.start - sentence.start]
     after = sentence.text[gap.stop - sentence.start :].rstrip(" .!?")
-    return f"{before}{'what' if before else 'What'}{after}?"
+    asked = [f"{before}{word}{after}?" for word in ("what", "who")]
+    asked = [question[0].upper() + question[1:] for question in asked]
+    if not gap.text[0].isupper():
+        return asked[0]
+    return max(asked, key=lambda q: sum(engine.score(_READ, q, adapter=adapter).logprobs_nats))

@@ -4,6 +4,7 @@ Every prompt is a chat with `shots` worked examples in front. Their facts are fi
 in no data set, so they give nothing away. Messages are defined here and nowhere else.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -219,9 +220,13 @@ def _about_text(system: str, asked: str, replies: Sequence[str], text: str, shot
 
 
 def short_answer(text: str) -> str:
-    """Return the answer in a reply to `answer_prompt`: what stands in its tags, else all of it."""
+    """Return the answer in a reply to `answer_prompt`: what stands in its tags, else all of it.
+
+    Tags that are doubled, or have no partner, are no part of it.
+    """
     action = parse_action(text)
-    return action.argument if action.kind is ActionKind.ANSWER else " ".join(text.split())
+    said = action.argument if action.kind is ActionKind.ANSWER else text
+    return " ".join(re.sub(r"</?answer>", " ", said).split())
 
 
 _REWORD = (

@@ -61,6 +61,7 @@ class StudySettings(Settings):
         "qa",
         "paraphrase",
         "mixed",
+        "cloze",
     )
     """Recipes to try (mem_recipe)."""
     steps: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)] = (10, 20)

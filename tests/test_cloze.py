@@ -12,11 +12,16 @@ TEXT = (
 
 
 class Surprised(ScriptedEngine):
-    """Finds the longer words more surprising."""
+    """Finds the longer words more surprising, and `who` after `by` less than anything."""
 
     def score(self, prompt: Prompt, continuation: str, *, adapter: Adapter | None = None) -> Score:
         words = tuple(continuation.split())
-        return Score(tuple(range(len(words))), words, tuple(-float(len(word)) for word in words))
+        nats = [-float(len(word)) for word in words]
+        if "by who" in continuation:
+            nats[-1] = 0.0
+        elif "who" in continuation.lower():
+            nats[0] -= 9
+        return Score(tuple(range(len(words))), words, tuple(nats))
 
 
 def test_each_sentence_is_asked_for_what_surprises_most_and_never_for_its_topic() -> None:
@@ -27,6 +32,11 @@ def test_each_sentence_is_asked_for_what_surprises_most_and_never_for_its_topic(
         ("What is a novel by Ada Thorn?", "The Silent Bell"),
     ]
     assert found[1].surprisal_nats == len("Ottermere")
+
+
+def test_a_person_is_asked_for_by_who() -> None:
+    text = "The Silent Bell won a prize. The Silent Bell was written by Ada Thorn."
+    assert gaps(Surprised(), text, most=2)[1].question == "The Silent Bell was written by who?"
 
 
 def test_further_gaps_are_the_next_best_and_the_order_is_the_texts() -> None:

@@ -6,15 +6,9 @@ from pmi_kernel.engines.base import Engine
 from tests.conftest import build_engine
 
 
-@pytest.fixture(scope="session")
-def reloading(engine_name: str) -> Iterator[Engine]:
-    engine = build_engine(engine_name, "merge_reload")
-    yield engine
-    engine.close()
-
-
-@pytest.fixture(scope="session")
-def inplace(engine_name: str) -> Iterator[Engine]:
-    engine = build_engine(engine_name, "inplace")
+@pytest.fixture(scope="module", params=["inplace", "merge_reload"])
+def exclusive(request: pytest.FixtureRequest, engine_name: str) -> Iterator[Engine]:
+    """Each strategy that holds one memory; one engine at a time, as each takes its gigabytes."""
+    engine = build_engine(engine_name, request.param)
     yield engine
     engine.close()
