@@ -42,7 +42,7 @@ test: install  ## Every test
 	$(BIN)/python -m pytest -q
 
 test-vllm: install-vllm  ## The engine's tests, and those of what uses it, on vLLM
-	@# A process each: three engines side by side take most of 24 GB, and not all is given back.
+	@# A process each: an engine takes gigabytes, and not all is given back.
 	for part in tests/engines/test_serving.py tests/engines/test_vllm.py \
 	    tests/systems/test_with_model.py tests/batch/test_with_model.py; do \
 	  $(VLLM)/python -m pytest -q --engine vllm $$part || exit 1; \

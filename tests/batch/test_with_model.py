@@ -22,6 +22,9 @@ CONFIG = PmiConfig(
     max_steps=2,
     shots=1,
     dtype="float32",
+    max_batch=4,
+    max_rank=16,
+    kv_cache_gib=0.5,
 )
 
 
