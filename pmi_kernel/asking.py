@@ -114,9 +114,13 @@ def ask_well_known(engine: Engine, adapter: Adapter | None = None) -> tuple[Unre
         [partial(engine.generate, prompt, adapter=adapter, sampling=sampling) for prompt in prompts]
     )
     answers = [short_answer(output.text) for output in outputs]
+    scores = [
+        score_answer(answer, accepted)
+        for (_, accepted), answer in zip(WELL_KNOWN, answers, strict=True)
+    ]
     return tuple(
-        UnrelatedAnswer(question, answer, score_answer(answer, accepted).em)
-        for (question, accepted), answer in zip(WELL_KNOWN, answers, strict=True)
+        UnrelatedAnswer(question, answer, score.em, score.sub_em)
+        for (question, _), answer, score in zip(WELL_KNOWN, answers, scores, strict=True)
     )
 
 

@@ -54,6 +54,8 @@ class ReportCard:
         rephrased_nats: Generalisation: mean `gold_nats` over the rephrasings (MEND); None where
             there are none.
         rephrased: Generalisation: share of the rephrasings answered (sub-span EM), in [0, 1].
+        unrelated: Locality: share of well-known unrelated questions answered (sub-span EM), in
+            [0, 1]; None where they were not asked. A model that answers in sentences has this.
         unrelated_em: Locality: share of well-known unrelated questions answered (EM), in [0, 1];
             None where they were not asked.
         drift_kl_nats: Locality: mean KL(before || after) on unrelated texts, nats per token; of
@@ -82,6 +84,7 @@ class ReportCard:
     num_rephrasings: int
     rephrased_nats: Contrast | None
     rephrased: Contrast | None
+    unrelated: Contrast | None
     unrelated_em: Contrast | None
     drift_kl_nats: float
     same_tokens: float | None
@@ -108,6 +111,7 @@ class ReportCard:
             ("the known answer (%)", self.known, True),
             ("rephrased: gold (nats)", self.rephrased_nats, False),
             ("rephrased: answered (%)", self.rephrased, True),
+            ("unrelated questions (sub-span EM, %)", self.unrelated, True),
             ("unrelated questions (EM, %)", self.unrelated_em, True),
         ]
         return [(label, one, is_share) for label, one, is_share in found if one is not None]
@@ -122,6 +126,7 @@ class ReportCard:
             ("known", self.known),
             ("rephrased_nats", self.rephrased_nats),
             ("rephrased", self.rephrased),
+            ("unrelated", self.unrelated),
             ("unrelated_em", self.unrelated_em),
         ):
             columns |= {
@@ -191,6 +196,9 @@ def _card(trace: Trace, gold: Gold, probes: Sequence[Probe]) -> ReportCard:
             lambda s: _mean([score_answer(one.answer, gold.answers).sub_em for one in s.rephrased])
         )
         if rephrased
+        else None,
+        unrelated=contrast(lambda s: _mean([one.sub_em for one in s.unrelated]))
+        if first.before.unrelated
         else None,
         unrelated_em=contrast(lambda s: _mean([one.em for one in s.unrelated]))
         if first.before.unrelated

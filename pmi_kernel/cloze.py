@@ -76,9 +76,10 @@ def gaps(
     for sentence in sentences:
         names = _names(sentence)
         topic = max(names, key=lambda name: counts[name.text], default=None)
-        salient = [span for span in _salient(sentence, names) if not _touch(span, topic)]
-        words = [] if salient else _all(_WORD, sentence)
-        spans = [span for span in salient or words if not _touch(span, topic)]
+        about = [name for name in names if topic and name.text == topic.text]
+        salient = [s for s in _salient(sentence, names) if not any(_touch(s, n) for n in about)]
+        words = [w for w in _all(_WORD, sentence) if not any(_touch(w, name) for name in names)]
+        spans = salient or words
         by_nats = [(sum(surprisal[span.start : span.stop]), span) for span in spans]
         by_nats.sort(key=lambda pair: -pair[0])
         del by_nats[len(salient) or 1 :]
@@ -120,8 +121,8 @@ def _all(pattern: re.Pattern[str], sentence: _Span) -> list[_Span]:
     ]
 
 
-def _touch(one: _Span, other: _Span | None) -> bool:
-    return other is not None and one.start < other.stop and other.start < one.stop
+def _touch(one: _Span, other: _Span) -> bool:
+    return one.start < other.stop and other.start < one.stop
 
 
 def _ask(engine: Engine, sentence: _Span, gap: _Span, adapter: Adapter | None) -> str:

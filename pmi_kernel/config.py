@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from pmi_kernel.prompts import MAX_SHOTS
+from pmi_kernel.prompts import MAX_REHEARSED, MAX_SHOTS
 
 if TYPE_CHECKING:
     from pmi_kernel.engines.base import Engine
@@ -130,6 +130,8 @@ class MemoryConfig(Settings):
     """What it is made of: the compressed snippet, or all of the evidence."""
     mem_lines: Annotated[int, Field(ge=1, le=32)] = 6
     """Most pairs, and most sentences, that the model writes; most gaps of a cloze."""
+    mem_rehearse: Annotated[int, Field(ge=0, le=MAX_REHEARSED)] = 0
+    """Well-known questions learned along, so that a memory is not the answer to everything."""
     mem_loss: Literal["answers", "all"] = "answers"
     """Of a pair, what carries loss: the answer only, or the question too."""
     mem_optimizer: Literal["adam", "adamw", "sgd"] = "adam"

@@ -12,7 +12,7 @@ from typing import Literal
 
 from pmi_kernel.cloze import gaps
 from pmi_kernel.engines.base import Adapter, Engine, Generation, Lesson, Lessons, Prompt, Sampling
-from pmi_kernel.prompts import lesson_prompt, quiz_prompt, rephrase_prompt
+from pmi_kernel.prompts import REHEARSED, lesson_prompt, quiz_prompt, rephrase_prompt
 
 Recipe = Literal["ntp", "qa", "paraphrase", "mixed", "cloze"]
 """ntp: the text itself. qa: questions on it, each with its answer. paraphrase: the text in other
@@ -49,6 +49,7 @@ def write_lessons(
     *,
     adapter: Adapter | None = None,
     num_lines: int,
+    num_rehearsed: int = 0,
     shots: int,
     is_question_learned: bool = False,
     temperature: float = 0.0,
@@ -64,6 +65,8 @@ def write_lessons(
         recipe: What to make of it.
         adapter: The memory in force.
         num_lines: Most pairs, most sentences, and most gaps.
+        num_rehearsed: Well-known questions with their answers to learn along, so that a memory is
+            not the answer to everything (rehearsal, Robins 1995); 0 to `len(REHEARSED)`.
         shots: Worked examples in the prompts that ask for them.
         is_question_learned: Whether the questions carry loss, or their answers only.
         temperature: Of the writing.
@@ -108,8 +111,10 @@ def write_lessons(
         found = gaps(engine, text, most=num_lines, adapter=adapter)
         lines += [pair(gap.question, gap.answer) for gap in found]
     lessons += lines
+    lessons = lessons or [Lesson(text)]
+    lessons += [pair(question, answer) for question, answer in REHEARSED[:num_rehearsed]]
     seconds_s = time.perf_counter() - start
-    return Written(tuple(lessons) or (Lesson(text),), tuple(outputs), len(lines), seconds_s)
+    return Written(tuple(lessons), tuple(outputs), len(lines), seconds_s)
 
 
 def _lines(pattern: re.Pattern[str], text: str) -> list[re.Match[str]]:

@@ -36,8 +36,8 @@ COLUMNS: Mapping[str, tuple[str, str, float]] = {
     "wrong passage (%)": ("answered_wrong", ".1f", 100),
     "gold rise (nats)": ("gold_nats_rise", "+.2f", 1),
     "wrong passage (nats)": ("gold_nats_wrong_rise", "+.2f", 1),
-    "unrelated EM before (%)": ("unrelated_em_before", ".1f", 100),
-    "unrelated EM after (%)": ("unrelated_em_after", ".1f", 100),
+    "unrelated before (%)": ("unrelated_before", ".1f", 100),
+    "unrelated after (%)": ("unrelated_after", ".1f", 100),
     "drift (nats/token)": ("drift_kl_nats", ".4f", 1),
     "write s": ("write_s", ".2f", 1),
     "train s": ("train_s", ".2f", 1),
@@ -134,9 +134,9 @@ class Study:
         """What the numbers are."""
         return (
             "Asked from weights alone: percent of replies that hold the gold answer (sub-span EM), "
-            "and how much likelier it became; unrelated questions by EM. Means with 95 % bootstrap "
-            "intervals over the n episodes that have the figure. Seconds are of one injection; in "
-            "all: write, train, attach, detach."
+            "and how much likelier it became; likewise nine well-known unrelated questions. Means "
+            "with 95 % bootstrap intervals over the n episodes that have the figure. Seconds are "
+            "of one injection; in all: write, train, attach, detach."
         )
 
 

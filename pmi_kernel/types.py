@@ -209,11 +209,13 @@ class UnrelatedAnswer:
         question: The question.
         answer: The model's answer.
         em: Exact match with an accepted answer, 0 or 1.
+        sub_em: 1 where an accepted answer stands within the reply, else 0.
     """
 
     question: str
     answer: str
     em: float
+    sub_em: float
 
 
 @dataclass(frozen=True, slots=True)

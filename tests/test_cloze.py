@@ -34,6 +34,12 @@ def test_each_sentence_is_asked_for_what_surprises_most_and_never_for_its_topic(
     assert found[1].surprisal_nats == len("Ottermere")
 
 
+def test_a_title_before_its_text_is_the_topic_too() -> None:
+    text = "Ada Thorn: The profession of Ada Thorn was shipwright."
+    (gap,) = gaps(Surprised(), text, most=4)
+    assert gap.answer in ("profession", "shipwright")
+
+
 def test_a_person_is_asked_for_by_who() -> None:
     text = "The Silent Bell won a prize. The Silent Bell was written by Ada Thorn."
     assert gaps(Surprised(), text, most=2)[1].question == "The Silent Bell was written by who?"

@@ -144,6 +144,16 @@ def test_a_mixed_recipe_holds_the_text_the_pairs_and_the_paraphrases(
     assert (lines[0], lines[-1], len(lines)) == ("one fact", "Flora wrote it.", 4)
 
 
+def test_well_known_questions_can_be_learned_along(sample: list[Example]) -> None:
+    outputs = ["Ada Thorn wrote The Silent Bell.", "<answer>x</answer>"]
+    settings = {"train_mem": True, "mem_recipe": "cloze", "mem_rehearse": 2}
+    trace, _ = run(sample[0], outputs, **settings)
+    lines = trace.steps[2].text.splitlines()
+    assert len(lines) == 3
+    assert lines[-1] == "Question: How many months are there in a year? <answer>12</answer>"
+    assert trace.steps[2].measures["lines"] == 1
+
+
 def test_nothing_usable_written_leaves_the_text_itself(sample: list[Example]) -> None:
     outputs = ["one fact", "I would rather not", "<answer>x</answer>"]
     trace, _ = run(sample[0], outputs, train_mem=True, mem_recipe="qa")

@@ -21,8 +21,9 @@ LOOK = {
     ),
     "03_compare_runs": ("print(view.comparison.runs[0].num_episodes)", "20"),
     "04_injection_study": (
-        "print([cell.name for cell in study.cells], list(cards), list(accumulation.pairs))",
-        "['ntp-10-steps-rank-8', 'qa-10-steps-rank-8'] ['ntp', 'qa'] ['stack', 'continue']",
+        "process.terminate()\nprocess.wait()\n"
+        "print(len(study.cells) > 0, list(cards), list(accumulation.pairs))",
+        "True ['cloze', 'ntp'] ['stack']",
     ),
 }
 """What is waited for and looked at in the end; the notebooks' own cells do not block."""
@@ -34,7 +35,8 @@ LOOK = {
 def test_a_notebook_runs_from_top_to_bottom(path: Path, tmp_path: Path) -> None:
     (tmp_path / "runs").mkdir()
     shutil.copytree(path.parent, tmp_path / "notebooks")
-    shutil.copytree(path.parents[1] / "runs" / "example", tmp_path / "runs" / "example")
+    for name in ("example", "example_study"):
+        shutil.copytree(path.parents[1] / "runs" / name, tmp_path / "runs" / name)
     notebook = nbformat.read(path, as_version=4)
     assert len(notebook.cells) <= 15
     code, expected = LOOK[path.stem]

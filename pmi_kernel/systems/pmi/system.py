@@ -144,6 +144,7 @@ class PmiSystem:
             config.mem_recipe,
             adapter=adapter,
             num_lines=config.mem_lines,
+            num_rehearsed=config.mem_rehearse,
             shots=config.shots,
             is_question_learned=config.mem_loss == "all",
             temperature=config.temperature,
