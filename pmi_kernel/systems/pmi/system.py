@@ -216,7 +216,9 @@ class PmiSystem:
 
 
 def _written_measures(written: Written) -> dict[str, float]:
-    """What making the lessons cost."""
+    """What making the lessons cost; nothing where they are the text itself."""
+    if not written.outputs and not written.num_lines:
+        return {}
     costs = [generation_measures(output, "write") for output in written.outputs]
     summed = {key: sum(cost[key] for cost in costs) for key in (costs[0] if costs else ())}
     return {"lines": written.num_lines, **summed, "write_s": written.seconds_s}
