@@ -23,7 +23,7 @@ LOOK = {
     "04_injection_study": (
         "process.terminate()\nprocess.wait()\n"
         "print(len(study.cells) > 0, list(cards), list(accumulation.pairs))",
-        "True ['cloze', 'ntp'] ['stack']",
+        "True ['cloze'] ['stack']",
     ),
 }
 """What is waited for and looked at in the end; the notebooks' own cells do not block."""
