@@ -16,6 +16,7 @@ from transformers.utils import logging as transformers_logging
 from pmi_kernel.engines.base import Lesson, Lessons, Training
 from pmi_kernel.engines.batcher import MicroBatcher
 from pmi_kernel.engines.chat import ChatTokenizer
+from pmi_kernel.engines.compute import computing
 from pmi_kernel.engines.device import choose_device, choose_dtype
 from pmi_kernel.engines.models import model_hash, resolve_model
 from pmi_kernel.errors import ConfigError, EngineError
@@ -54,6 +55,7 @@ class Checkpoint:
             raise ConfigError(f"model {name!r} cannot be loaded: {error}") from error
         self.max_tokens: int = getattr(self.model.config, "max_position_embeddings", sys.maxsize)
 
+    @computing
     def load(self, source: str | Path) -> None:
         """Load the weights of a folder or Hub name."""
         with no_progress_bars():
@@ -181,6 +183,7 @@ class Trainer:
         self._checkpoint.check_length(len(token_ids))
         return TrainRow(token_ids, 0 if lesson.is_prompt_learned else len(before))
 
+    @computing
     def _run(self, recipe: Hashable, jobs: Sequence[TrainJob]) -> Sequence[object]:
         assert isinstance(recipe, LoraRecipe)
         return train_loras(self._checkpoint.model, self._checkpoint.rows, jobs, recipe)

@@ -23,9 +23,11 @@ from pmi_kernel.engines.base import (
 )
 from pmi_kernel.engines.batcher import MicroBatcher
 from pmi_kernel.engines.checkpoint import Checkpoint, Trainer
+from pmi_kernel.engines.compute import compute, computing
 from pmi_kernel.engines.decoding import RowControl
 from pmi_kernel.engines.injection import Strategy, make_injection
 from pmi_kernel.errors import EngineError
+from pmi_kernel.memory.logits import logits_at
 from pmi_kernel.memory.lora import LoraRecipe, LoraWeights
 
 
@@ -124,13 +126,13 @@ class HfEngine:
         """See `Engine.attach`."""
         adapter = Adapter(next(self._ids), weights)
         with self._batcher.exclusively():
-            self._injection.attach(adapter, replaces)
+            compute(self._injection.attach, adapter, replaces)
         return adapter
 
     def detach(self, adapter: Adapter) -> None:
         """See `Engine.detach`."""
         with self._batcher.exclusively():
-            self._injection.detach(adapter)
+            compute(self._injection.detach, adapter)
 
     def describe(self) -> Mapping[str, str]:
         """See `Engine.describe`."""
@@ -154,6 +156,7 @@ class HfEngine:
         request = _Request(token_ids, adapter, continuation=ids)
         return cast("torch.Tensor", self._batcher.submit("score", request)), ids
 
+    @computing
     def _run(self, key: Hashable, requests: Sequence[_Request]) -> Sequence[object]:
         rows = self.checkpoint.rows
         factors = rows.gather(self._injection.rows([r.adapter for r in requests]))
@@ -183,10 +186,15 @@ class HfEngine:
         ids, mask = self._pad([tokens + (0,) * (width - len(tokens)) for tokens in whole])
         for row, tokens in enumerate(whole):
             mask[row, len(tokens) :] = 0
-        logits = self.checkpoint.model(input_ids=ids, attention_mask=mask, use_cache=False).logits
+        wanted = torch.zeros_like(mask, dtype=torch.bool)
+        for row, (request, tokens) in enumerate(zip(requests, whole, strict=True)):
+            wanted[row, len(request.token_ids) - 1 : len(tokens) - 1] = True
+        model = self.checkpoint.model
+        kept, options = logits_at(model, wanted)
+        logits = model(input_ids=ids, attention_mask=mask, use_cache=False, **options).logits
         return [
-            logits[row, len(r.token_ids) - 1 : len(tokens) - 1].float().log_softmax(-1).cpu()
-            for row, (r, tokens) in enumerate(zip(requests, whole, strict=True))
+            logits[row, wanted[row, kept]].float().log_softmax(-1).cpu()
+            for row in range(len(requests))
         ]
 
     def _pad(self, rows: Sequence[tuple[int, ...]]) -> tuple[torch.Tensor, torch.Tensor]:

@@ -56,9 +56,11 @@ class LoraRows:
             terms = [term[name] for term in self._terms if name in term]
             if not terms:
                 return None
-            x = inputs[0].to(terms[0][0].dtype)
-            delta = sum(torch.bmm(torch.bmm(x, a), b) for a, b in terms)
-            return output + delta.to(output.dtype)  # type: ignore[union-attr]
+            dtype = terms[0][0].dtype
+            x, total = inputs[0].to(dtype), output.to(dtype)
+            for a, b in terms:
+                total = torch.baddbmm(total, torch.bmm(x, a), b)
+            return total.to(output.dtype)
 
         return add_rows
 

@@ -5,7 +5,6 @@ memories' own mean losses, and the optimisers are element-wise, so K trainings i
 separate trainings.
 """
 
-import inspect
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from pmi_kernel.errors import EngineError
+from pmi_kernel.memory.logits import logits_at
 from pmi_kernel.memory.lora import LoraRecipe, LoraWeights
 from pmi_kernel.memory.rows import LoraRows
 
@@ -82,10 +82,11 @@ def train_loras(
     if any(row.num_learned < 1 for job in jobs for row in job.rows):
         raise ValueError("next-token training needs at least two tokens, and one that carries loss")
     device = next(model.parameters()).device
-    done: list[Trained | EngineError] = []
-    for part in _parts(jobs, _CPU_ROWS if device.type == "cpu" else None):
-        done += _train_together(model, rows, part, recipe, device)
-    return done
+    done: dict[int, Trained | EngineError] = {}
+    for places in _parts(jobs, _CPU_ROWS if device.type == "cpu" else None):
+        part = [jobs[place] for place in places]
+        done |= zip(places, _train_together(model, rows, part, recipe, device), strict=True)
+    return [done[place] for place in range(len(jobs))]
 
 
 def check_continues(memory: LoraWeights | None, recipe: LoraRecipe) -> None:
@@ -97,14 +98,26 @@ def check_continues(memory: LoraWeights | None, recipe: LoraRecipe) -> None:
         )
 
 
-def _parts(jobs: Sequence[TrainJob], most: int | None) -> list[list[TrainJob]]:
-    """The jobs in parts of at most so many rows; a job is never split."""
-    parts: list[list[TrainJob]] = [[]]
-    for job in jobs:
-        if most and parts[-1] and sum(len(j.rows) for j in (*parts[-1], job)) > most:
+def _parts(jobs: Sequence[TrainJob], most: int | None) -> list[list[int]]:
+    """The jobs' places in parts of at most so many rows, of like length, as rows are padded.
+
+    A job is never split.
+    """
+    if most is None:
+        return [list(range(len(jobs)))] if jobs else []
+    parts: list[list[int]] = [[]]
+    num_rows = 0
+    for place in sorted(range(len(jobs)), key=lambda place: _longest(jobs[place])):
+        num_rows += len(jobs[place].rows)
+        if parts[-1] and num_rows > most:
             parts.append([])
-        parts[-1].append(job)
+            num_rows = len(jobs[place].rows)
+        parts[-1].append(place)
     return parts if jobs else []
+
+
+def _longest(job: TrainJob) -> int:
+    return max(len(row.token_ids) for row in job.rows)
 
 
 def _train_together(
@@ -243,13 +256,9 @@ class _Batch:
         self._owners = torch.tensor(owners, device=device)
         self._is_one_each = len(owners) == len(jobs)
         self._targets = self._ids.roll(-1, dims=1)
-        # Logits are large: they are taken only where some row carries loss.
-        self._options: dict[str, Tensor] = {}
-        if "logits_to_keep" in inspect.signature(model.forward).parameters:
-            kept = self._weights.any(dim=0).nonzero().squeeze(1)
-            self._targets, self._weights = self._targets[:, kept], self._weights[:, kept]
-            self._options["logits_to_keep"] = kept.to(device)
-        self._targets, self._weights = self._targets.to(device), self._weights.to(device)
+        kept, self._options = logits_at(model, self._weights.bool().to(device))
+        self._targets = self._targets.to(device)[:, kept]
+        self._weights = self._weights.to(device)[:, kept]
         self._ids, self._mask = self._ids.to(device), self._mask.to(device)
         self._num_learned = self._per_job(self._weights.sum(dim=1), len(jobs))
         self._num_jobs = len(jobs)

@@ -5,16 +5,20 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from vllm.inputs.engine import tokens_input
 from vllm.v1.engine.exceptions import EngineDeadError
 
+from pmi_kernel.engines.compute import compute
 from pmi_kernel.errors import EngineError
 
 
 class RefusedError(EngineError):
     """vLLM did not take a request; the fault is the request's own."""
+
+
+Result = TypeVar("Result")
 
 
 @dataclass(slots=True, eq=False)
@@ -35,11 +39,13 @@ class Driver:
     within `paused` or `idle`.
 
     Args:
-        build: Returns the engine; called again by `rebuild`.
+        build: Returns the engine.
+        is_cpu: Whether it computes on the CPU, and so in the thread where all do.
     """
 
-    def __init__(self, build: Callable[[], Any]) -> None:
-        self.engine = build()
+    def __init__(self, build: Callable[[], Any], *, is_cpu: bool) -> None:
+        self._is_cpu = is_cpu
+        self.engine = self.work(build)
         self._changed = threading.Condition()
         self._touching = threading.RLock()
         self._waiting: list[_Job] = []
@@ -52,6 +58,10 @@ class Driver:
         self._death: Exception | None = None
         self._thread = threading.Thread(target=self._loop, name="vllm", daemon=True)
         self._thread.start()
+
+    def work(self, function: Callable[..., Result], *args: Any) -> Result:
+        """Return what a function that works on the engine returns, run where the engine works."""
+        return compute(function, *args) if self._is_cpu else function(*args)
 
     def ask(self, token_ids: tuple[int, ...], params: Any, lora: Any = None) -> Any:
         """Return the finished `RequestOutput` of one request.
@@ -158,7 +168,7 @@ class Driver:
                     admitted, self._waiting = self._waiting, []
                 self._is_stepping = True
             try:
-                self._step(admitted)
+                self.work(self._step, admitted)
             except Exception as error:
                 for job in admitted:
                     if not job.done.is_set() and job not in self._running.values():

@@ -95,7 +95,7 @@ class VllmEngine:
         from pmi_kernel.engines.vllm.injection import Hot, InPlace, MergeReload
 
         _in_process.add(id(self))
-        self.driver = Driver(lambda: self._build(self.checkpoint.source))
+        self.driver = Driver(lambda: self._build(self.checkpoint.source), is_cpu=self._is_cpu)
         self._injection: Any
         if strategy == "hot":
             self._injection = Hot(self.driver, self.checkpoint, self._rank, 4 * max_batch)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from pmi_kernel.engines.base import Adapter
 from pmi_kernel.engines.checkpoint import Checkpoint, no_progress_bars
+from pmi_kernel.engines.compute import compute
 from pmi_kernel.engines.injection import Exclusive, check_layers, not_attached
 from pmi_kernel.engines.models import cache_dir
 from pmi_kernel.engines.vllm.driver import Driver
@@ -55,7 +56,7 @@ class Hot:
                 raise EngineError(
                     f"{self._most} memories are attached already; detach some, or raise max_batch"
                 )
-            engine.collective_rpc(load_lora, args=(adapter.id, weights))
+            self._driver.work(engine.collective_rpc, load_lora, None, (adapter.id, weights))
             self._requests[adapter.id] = LoRARequest(
                 f"memory-{adapter.id}", adapter.id, "in-memory"
             )
@@ -79,7 +80,7 @@ class Hot:
 
     def _remove(self, engine: Any, adapter: Adapter) -> None:
         del self._requests[adapter.id]
-        engine.remove_lora(adapter.id)
+        self._driver.work(engine.remove_lora, adapter.id)
         forget_rank(adapter.id)
 
 
@@ -118,7 +119,9 @@ class InPlace(_WhileIdle):
     """
 
     def _put(self, weights: LoraWeights | None) -> None:
-        engine = self._driver.engine
+        self._driver.work(self._load, self._driver.engine, weights)
+
+    def _load(self, engine: Any, weights: LoraWeights | None) -> None:
         merged = list(merged_weights(self._checkpoint, weights))
         engine.collective_rpc("reload_weights", kwargs={"weights_iterator": iter(merged)})
         engine.reset_prefix_cache()
@@ -151,7 +154,7 @@ class MergeReload(_WhileIdle):
         cache.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(dir=cache))
         try:
-            merged = dict(merged_weights(self._checkpoint, weights))
+            merged = compute(dict, merged_weights(self._checkpoint, weights))
             with no_progress_bars():
                 self._checkpoint.model.save_pretrained(folder, state_dict=merged)
             self._checkpoint.chat.save(folder)
