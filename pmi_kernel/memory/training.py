@@ -56,8 +56,8 @@ class Trained:
     losses_nats: tuple[float, ...]
 
 
-_CPU_ROWS = 8
-"""Most rows of one batch on a CPU: more fall out of its caches, and are slower, not faster."""
+_CPU_TOKENS = 384
+"""Most tokens of one batch on a CPU: more fall out of its caches, and are slower, not faster."""
 
 
 def train_loras(
@@ -83,7 +83,7 @@ def train_loras(
         raise ValueError("next-token training needs at least two tokens, and one that carries loss")
     device = next(model.parameters()).device
     done: dict[int, Trained | EngineError] = {}
-    for places in _parts(jobs, _CPU_ROWS if device.type == "cpu" else None):
+    for places in _parts(jobs, _CPU_TOKENS if device.type == "cpu" else None):
         part = [jobs[place] for place in places]
         done |= zip(places, _train_together(model, rows, part, recipe, device), strict=True)
     return [done[place] for place in range(len(jobs))]
@@ -99,21 +99,21 @@ def check_continues(memory: LoraWeights | None, recipe: LoraRecipe) -> None:
 
 
 def _parts(jobs: Sequence[TrainJob], most: int | None) -> list[list[int]]:
-    """The jobs' places in parts of at most so many rows, of like length, as rows are padded.
+    """The jobs' places in parts of at most so many tokens, of like length, as rows are padded.
 
     A job is never split.
     """
     if most is None:
         return [list(range(len(jobs)))] if jobs else []
-    parts: list[list[int]] = [[]]
+    parts: list[list[int]] = []
     num_rows = 0
     for place in sorted(range(len(jobs)), key=lambda place: _longest(jobs[place])):
         num_rows += len(jobs[place].rows)
-        if parts[-1] and num_rows > most:
+        if not parts or num_rows * _longest(jobs[place]) > most:
             parts.append([])
             num_rows = len(jobs[place].rows)
         parts[-1].append(place)
-    return parts if jobs else []
+    return parts
 
 
 def _longest(job: TrainJob) -> int:
@@ -167,9 +167,9 @@ def _train_together(
 
 def _make_optimizer(parameters: list[Tensor], recipe: LoraRecipe) -> torch.optim.Optimizer:
     if recipe.optimizer == "sgd":
-        return torch.optim.SGD(parameters, lr=recipe.lr, foreach=True)
+        return torch.optim.SGD(parameters, lr=recipe.lr, fused=True)
     kind = torch.optim.AdamW if recipe.optimizer == "adamw" else torch.optim.Adam
-    return kind(parameters, lr=recipe.lr, foreach=True)
+    return kind(parameters, lr=recipe.lr, fused=True)
 
 
 def _rate(recipe: LoraRecipe, step: int) -> float:
