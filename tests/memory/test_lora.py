@@ -95,6 +95,17 @@ def test_training_equals_peft(model: Any) -> None:
             assert (parameter - mine).abs().max() < 1e-5
 
 
+def test_texts_of_any_lengths_train_as_they_do_alone(model: Any) -> None:
+    """More than a batch takes on a CPU: they are put together by length, and come back in order."""
+    lengths = (200, 9, 120, 33, 180, 6, 64)
+    jobs = [
+        job_of(tuple((place + k * k) % 31 for k in range(size)), seed=place)
+        for place, size in enumerate(lengths)
+    ]
+    for job, together in zip(jobs, train(model, *jobs), strict=True):
+        assert_close(together, train(model, job)[0], 1e-4)
+
+
 def test_the_last_blocks_alone_train_as_peft_trains_them(model: Any) -> None:
     recipe = replace(RECIPE, depth=0.5)
     below = train(model, job_of(SNIPPETS[2], seed=9))[0]

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, Route, sync_playwright
+from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
 
 from tests.widgets.jupyter import Lab, Watch, write_hostile_data, write_variants
 
@@ -97,6 +97,7 @@ def page(browser: Browser, watch: Watch) -> Iterator[Page]:
         lambda message: watch.errors.append(message.text) if message.type == "error" else None,
     )
     page.set_default_timeout(30_000)
+    expect.set_options(timeout=30_000)
     yield page
     context.close()
 
