@@ -23,7 +23,7 @@ from pmi_kernel.engines.base import (
 )
 from pmi_kernel.engines.batcher import MicroBatcher
 from pmi_kernel.engines.checkpoint import Checkpoint, Trainer
-from pmi_kernel.engines.compute import compute, computing
+from pmi_kernel.engines.compute import computing
 from pmi_kernel.engines.decoding import RowControl
 from pmi_kernel.engines.injection import Strategy, make_injection
 from pmi_kernel.errors import EngineError
@@ -126,13 +126,13 @@ class HfEngine:
         """See `Engine.attach`."""
         adapter = Adapter(next(self._ids), weights)
         with self._batcher.exclusively():
-            compute(self._injection.attach, adapter, replaces)
+            self._injection.attach(adapter, replaces)
         return adapter
 
     def detach(self, adapter: Adapter) -> None:
         """See `Engine.detach`."""
         with self._batcher.exclusively():
-            compute(self._injection.detach, adapter)
+            self._injection.detach(adapter)
 
     def describe(self) -> Mapping[str, str]:
         """See `Engine.describe`."""

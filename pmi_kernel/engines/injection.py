@@ -10,6 +10,7 @@ from typing import Any, Literal, Protocol
 import torch
 
 from pmi_kernel.engines.base import Adapter
+from pmi_kernel.engines.compute import computing
 from pmi_kernel.engines.models import cache_dir
 from pmi_kernel.errors import EngineError
 from pmi_kernel.memory.lora import LoraWeights
@@ -158,6 +159,7 @@ class InPlace(Exclusive):
         self._host = host
         self._kept: dict[str, torch.Tensor] = {}
 
+    @computing
     def _put(self, weights: LoraWeights | None) -> None:
         layers = self._host.rows.layers
         with torch.no_grad():
@@ -183,6 +185,7 @@ class MergeReload(Exclusive):
         super().__init__(lambda: host.rows.layers)
         self._host = host
 
+    @computing
     def _put(self, weights: LoraWeights | None) -> None:
         if self._current is not None:
             self._reload(self._host.source)
