@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection, wait
@@ -38,6 +39,8 @@ class ProcessHandle:
     def kill(self) -> None:
         """See `Handle.kill`."""
         self.process.kill()
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.process.pid, signal.SIGKILL)  # what an engine had started
         self.process.join()
         self._is_open = False
         self.connection.close()

@@ -295,6 +295,7 @@ class Supervisor:
         for handle in handles:
             while handle.receive() is not None and time.monotonic() < deadline:
                 self._launcher.wait([handle], 0.1)
+            handle.kill()
 
     # -- what others see ----------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from filelock import FileLock, Timeout
 
@@ -201,6 +201,7 @@ def serve(
     """
     if threading.current_thread() is threading.main_thread():  # it is not in a Ray actor
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        os.setpgrp()  # an engine may have processes of its own, which end with this one
     os.environ.update(environment)
     out = _Out(connection)
     try:
@@ -228,7 +229,7 @@ def serve(
         try:
             message = connection.recv()
         except (EOFError, OSError):
-            os._exit(1)
+            _end_at_once()
         if message[0] == "stop":
             break
         waiting.put(message[1])
@@ -237,6 +238,14 @@ def serve(
     for thread in threads:
         thread.join()
     worker.close()
+    engine.close()
+
+
+def _end_at_once() -> NoReturn:
+    """End this process and those that it started: the supervisor is gone."""
+    if os.getpgrp() == os.getpid():
+        os.killpg(0, signal.SIGKILL)
+    os._exit(1)
 
 
 class _Out:
@@ -251,7 +260,7 @@ class _Out:
             try:
                 self._connection.send(message)
             except OSError:
-                os._exit(1)  # the supervisor is gone
+                _end_at_once()
 
 
 def _work(worker: Worker, waiting: "queue.SimpleQueue[str | None]", out: _Out) -> None:

@@ -1,16 +1,20 @@
 """A script for workers in other processes, made slow or made to fail by the environment."""
 
+import functools
 import os
 import signal
+import subprocess
 import time
+from pathlib import Path
 
 from pmi_kernel.engines.base import Adapter, Prompt
 from pmi_kernel.engines.scripted import first_title
 from pmi_kernel.errors import EngineError
 from pmi_kernel.systems.pmi.config import PmiConfig
 
-SLOW, POISON = "PMI_TEST_SLOW_S", "PMI_TEST_POISON"
-"""Seconds that each output takes; what happens at prompts with a text: `error:TEXT`."""
+SLOW, POISON, CHILDREN = "PMI_TEST_SLOW_S", "PMI_TEST_POISON", "PMI_TEST_CHILDREN"
+"""Seconds that each output takes; what happens at prompts with a text: `error:TEXT`; a file for the
+pids of processes, one for each worker, that are started and never ended."""
 
 
 SCRIPTED = PmiConfig(engine="scripted", model=f"{__name__}:adjustable", train_mem=True, mem_steps=2)
@@ -18,6 +22,8 @@ SCRIPTED = PmiConfig(engine="scripted", model=f"{__name__}:adjustable", train_me
 
 
 def adjustable(prompt: Prompt, adapter: Adapter | None) -> str:
+    if CHILDREN in os.environ:
+        _start_child(Path(os.environ[CHILDREN]))
     time.sleep(float(os.environ.get(SLOW, "0")))
     how, _, text = os.environ.get(POISON, "").partition(":")
     if how and text in prompt[-1].content:
@@ -27,3 +33,10 @@ def adjustable(prompt: Prompt, adapter: Adapter | None) -> str:
             raise MemoryError("no memory left")
         os.kill(os.getpid(), signal.SIGKILL)  # as the kernel's out-of-memory killer does
     return first_title(prompt, adapter)
+
+
+@functools.cache
+def _start_child(file: Path) -> None:
+    child = subprocess.Popen(["sleep", "1000"])
+    with file.open("a") as lines:
+        lines.write(f"{child.pid}\n")

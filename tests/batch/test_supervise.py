@@ -23,7 +23,7 @@ from pmi_kernel.errors import ConfigError, EngineError
 from pmi_kernel.records import read_records
 from pmi_kernel.types import EvalResult, Example, StepKind, Trace
 from tests.batch.results import same
-from tests.batch.scripts import POISON, SCRIPTED, SLOW
+from tests.batch.scripts import CHILDREN, POISON, SCRIPTED, SLOW
 
 
 def eventually(is_so: Callable[[], bool], what: str, within_s: float = 30) -> None:
@@ -144,6 +144,25 @@ def test_a_worker_out_of_memory_does_not_take_the_run_with_it(
     monkeypatch.delenv(POISON)
     supervise(RunSettings(out=tmp_path), SCRIPTED)
     assert same(tmp_path, whole)
+
+
+@pytest.mark.parametrize("poison", ["", "kill:Gilded Window of Brindlegate"])
+def test_what_an_engine_started_ends_with_its_worker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, poison: str
+) -> None:
+    monkeypatch.setenv(CHILDREN, str(tmp_path / "children"))
+    monkeypatch.setenv(POISON, poison)
+    supervise(RunSettings(out=tmp_path / "run", workers=1), SCRIPTED)
+    children = [int(pid) for pid in (tmp_path / "children").read_text().split()]
+    assert len(children) >= (2 if poison else 1)
+
+    def is_alive(pid: int) -> bool:
+        try:
+            return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            return False
+
+    eventually(lambda: not any(map(is_alive, children)), "a child outlived its worker")
 
 
 def test_an_engine_that_always_fails_ends_the_run_with_its_error(
