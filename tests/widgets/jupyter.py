@@ -17,7 +17,7 @@ VARIANTS = {
         "02_batch_evaluation",
         {
             "PmiConfig(": r"PmiConfig(engine=\"scripted\", model=\"slow:script\", ",
-            "limit=3, probe=True": "workers=2, probe=True",
+            "limit=2, probe=True": "workers=2, probe=True",
         },
     ),
 }
