@@ -126,7 +126,8 @@ def study(words: Sequence[str]) -> int:
 
 def _study_recipes(words: list[str]) -> tuple[Path, str]:
     from pmi_kernel.batch import RunSettings
-    from pmi_kernel.cli import parse, run_shown
+    from pmi_kernel.cli.evaluate import run_shown
+    from pmi_kernel.cli.parsing import parse
     from pmi_kernel.config import SystemConfig
     from pmi_kernel.report import render_table
     from pmi_kernel.study import StudySettings, study_recipes
@@ -153,7 +154,7 @@ def _study_recipes(words: list[str]) -> tuple[Path, str]:
 
 def _study_accumulation(words: list[str]) -> tuple[Path, str]:
     from pmi_kernel.accumulation import AccumulationSettings, study_accumulation
-    from pmi_kernel.cli import parse
+    from pmi_kernel.cli.parsing import parse
     from pmi_kernel.report import render_table
     from pmi_kernel.systems.pmi.config import PmiConfig
     from widgets.study import accumulation_page

@@ -3,7 +3,9 @@
 from collections.abc import Callable
 
 from pmi_kernel.bench.batch import crash, episodes, harness
-from pmi_kernel.bench.engines import generate, inject, restore, rows, train
+from pmi_kernel.bench.generation import generate
+from pmi_kernel.bench.injection import inject, restore, rows
+from pmi_kernel.bench.training import train
 
 BENCHMARKS: dict[str, Callable[..., object]] = {
     "restore": restore,

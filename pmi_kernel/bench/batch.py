@@ -13,8 +13,7 @@ from pmi_kernel.batch import RunSettings, run, supervise
 from pmi_kernel.batch.jobs import Job, launch
 from pmi_kernel.batch.merge import merge
 from pmi_kernel.batch.progress import RunningScores
-from pmi_kernel.bench.engines import EngineName
-from pmi_kernel.bench.figures import show_figures
+from pmi_kernel.bench.figures import EngineName, show_figures
 from pmi_kernel.data import write_examples
 from pmi_kernel.data.synth import synthesize
 from pmi_kernel.demo import RECOMMENDED

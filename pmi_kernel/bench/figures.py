@@ -1,9 +1,15 @@
-"""What a benchmark found, shown and kept."""
+"""What benchmarks share: the engines to choose from, and how figures are shown and kept."""
 
 import json
 from pathlib import Path
+from typing import Literal, get_args
 
 from pmi_kernel.report import render_table
+
+EngineName = Literal["hf", "vllm"]
+"""Engines with a model."""
+
+ENGINES: tuple[EngineName, ...] = get_args(EngineName)
 
 
 def show_figures(figures: dict[str, float], out: Path | None) -> dict[str, float]:

@@ -16,8 +16,8 @@ from typing import ParamSpec, TypeVar
 Params = ParamSpec("Params")
 Result = TypeVar("Result")
 
-_thread = ThreadPoolExecutor(1, "torch")
 _here = threading.local()
+_thread = ThreadPoolExecutor(1, "torch", lambda: setattr(_here, "is_computing", True))
 _PAUSE_HARD = 2
 
 
@@ -29,12 +29,7 @@ def compute(function: Callable[Params, Result], *args: Params.args, **kw: Params
     if getattr(_here, "is_computing", False):
         return function(*args, **kw)
     _give_team_back()
-
-    def run() -> Result:
-        _here.is_computing = True
-        return function(*args, **kw)
-
-    return _thread.submit(run).result()
+    return _thread.submit(function, *args, **kw).result()
 
 
 def _give_team_back() -> None:

@@ -184,10 +184,9 @@ class HfEngine:
         whole = [r.token_ids + r.continuation for r in requests]
         width = max(len(tokens) for tokens in whole)
         ids, mask = self._pad([tokens + (0,) * (width - len(tokens)) for tokens in whole])
-        for row, tokens in enumerate(whole):
-            mask[row, len(tokens) :] = 0
         wanted = torch.zeros_like(mask, dtype=torch.bool)
         for row, (request, tokens) in enumerate(zip(requests, whole, strict=True)):
+            mask[row, len(tokens) :] = 0
             wanted[row, len(request.token_ids) - 1 : len(tokens) - 1] = True
         model = self.checkpoint.model
         kept, options = logits_at(model, wanted)

@@ -1,0 +1,112 @@
+"""`pmi data`: fetch, check and invent questions."""
+
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from pmi_kernel.cli.parsing import parse
+from pmi_kernel.errors import ConfigError
+
+
+def dispatch(words: list[str]) -> int:
+    """Fetch, check, invent or write questions."""
+    verbs = {
+        "fetch": _fetch,
+        "check": _check,
+        "synth": _synth,
+        "write": _write,
+    }
+    if not words or words[0] not in verbs:
+        print(
+            "usage: pmi data fetch hotpotqa | check SOURCE | synth --n N --seed S --out FILE | "
+            "write SOURCE --out FILE"
+        )
+        return 0 if words and words[0] in ("-h", "--help") else 2
+    return verbs[words[0]](words[1:])
+
+
+def _fetch(words: list[str]) -> int:
+    from pmi_kernel.data.fetch import fetch
+    from pmi_kernel.errors import DataError
+
+    def names(name: Annotated[str, tyro.conf.Positional]) -> str:
+        """Download a data set's official files, or go on with a download that broke off.
+
+        Args:
+            name: hotpotqa (dev distractor and train).
+        """
+        return name
+
+    name = parse(names, words, "data fetch")
+    if name != "hotpotqa":
+        raise DataError(f"{name!r}: only hotpotqa can be fetched")
+    for path in fetch():
+        print(f"{path}: whole and valid")
+    return 0
+
+
+def _check(words: list[str]) -> int:
+    from pmi_kernel.data.check import describe
+
+    def file(file: Annotated[str, tyro.conf.Positional]) -> str:
+        """Say what is in a data file and what is wrong with it.
+
+        Args:
+            file: A path, sample, hotpotqa, hotpotqa-train, or world: with settings.
+        """
+        return file
+
+    report = describe(parse(file, words, "data check"))
+    print(report.render())
+    return 1 if report.problems else 0
+
+
+def _synth(words: list[str]) -> int:
+    from pmi_kernel.data import write_examples
+    from pmi_kernel.data.synth import synthesize
+
+    def synth(
+        n: int = 60, seed: int = 7, out: Path = Path("fictional.json")
+    ) -> tuple[int, int, Path]:
+        """Invent questions over fictional worlds, in HotpotQA's layout.
+
+        Args:
+            n: How many.
+            seed: Seeds the worlds; the same seed gives the same questions anywhere.
+            out: File to write, .json or .jsonl.
+        """
+        return n, seed, out
+
+    n, seed, out = parse(synth, words, "data synth")
+    if n < 1:
+        raise ConfigError("data synth needs --n of at least 1")
+    _check_writable(out)
+    write_examples(synthesize(n, seed), out)
+    print(f"{out}: {n} questions (seed {seed})")
+    return 0
+
+
+def _write(words: list[str]) -> int:
+    from pmi_kernel.data import load_examples, write_examples
+
+    def write(source: Annotated[str, tyro.conf.Positional], out: Path) -> tuple[str, Path]:
+        """Write the questions of a data source to a file in HotpotQA's layout.
+
+        Args:
+            source: As --data of pmi run, for instance world:hops=3,n=40,mentions=paraphrased.
+            out: File to write, .json or .jsonl.
+        """
+        return source, out
+
+    source, out = parse(write, words, "data write")
+    _check_writable(out)
+    examples = load_examples(source)
+    write_examples(examples, out)
+    print(f"{out}: {len(examples)} questions")
+    return 0
+
+
+def _check_writable(out: Path) -> None:
+    if out.suffix not in (".json", ".jsonl"):
+        raise ConfigError(f"{out}: --out must end in .json or .jsonl")

@@ -1,0 +1,125 @@
+"""`pmi run | resume | grid`: evaluate systems, with a progress bar."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from pmi_kernel.cli.parsing import parse
+from pmi_kernel.config import SystemConfig
+from pmi_kernel.systems import NAMES, config_class
+
+INTERRUPTED = 130
+"""Exit status after Ctrl-C."""
+
+
+def run(words: list[str]) -> int:
+    """Evaluate a system on a data set."""
+    from pmi_kernel.batch import RunSettings
+
+    choose = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    choose.add_argument("--system", choices=NAMES, default="pmi")
+    chosen, rest = choose.parse_known_args(words)
+    kind = config_class(chosen.system)
+
+    def settings(run: RunSettings, config: kind) -> tuple[RunSettings, SystemConfig]:  # type: ignore[valid-type]
+        return run, config
+
+    settings.__doc__ = (
+        f"Evaluate a system on a data set.\n\nThese are the options with --system {chosen.system} "
+        f"(one of {', '.join(NAMES)})."
+    )
+    run_settings, config = parse(settings, rest, "run")
+    return _finish_run(run_settings, config)
+
+
+def resume(words: list[str]) -> int:
+    """Go on with a run under its own settings."""
+    from pmi_kernel.batch import RunSettings
+    from pmi_kernel.batch.jobs import request_of
+
+    def arguments(
+        out: Annotated[Path, tyro.conf.Positional],
+        limit: int | None = None,
+        workers: int | None = None,
+        data: str | None = None,
+    ) -> tuple[Path, int | None, int | None, str | None]:
+        """Go on with a run under its own settings.
+
+        Args:
+            out: Run directory.
+            limit: Most episodes to run now.
+            workers: Worker processes now; as in pmi run.
+            data: Where the run's data file is now, if it moved.
+        """
+        return out, limit, workers, data
+
+    out, limit, workers, data = parse(arguments, words, "resume")
+    request = request_of(out)
+    config = config_class(request["system"])(**request["config"])
+    changed = {"out": out, "limit": limit, "workers": workers}
+    if data is not None:
+        changed["data"] = data
+    return _finish_run(RunSettings(**{**request["settings"], **changed}), config)
+
+
+def _finish_run(settings: Any, config: SystemConfig) -> int:
+    from pmi_kernel.report import render_summary
+
+    outcome = run_shown(settings, config)
+    print(render_summary(outcome.summary, settings.out))
+    if outcome.is_interrupted:
+        print(f"interrupted; `pmi resume {settings.out}` goes on", file=sys.stderr)
+        return INTERRUPTED
+    return 1 if outcome.summary["num_errors"] else 0
+
+
+def run_shown(settings: Any, config: SystemConfig) -> Any:
+    """Run on workers, with a progress bar."""
+    from tqdm.auto import tqdm
+
+    from pmi_kernel.batch import supervise
+    from pmi_kernel.batch.jobs import save_request
+    from pmi_kernel.types import EvalResult
+
+    bar = tqdm(total=0, unit="episode", desc=settings.out.name)
+    scores: list[tuple[float, float]] = []
+
+    def on_start(num_done: int, num_pending: int) -> None:
+        bar.reset(total=num_pending)
+        if num_done:
+            bar.write(f"{num_done} episodes are done already; {num_pending} to run now")
+
+    def on_result(result: EvalResult) -> None:
+        scores.append((result.em, result.f1))
+        em, f1 = (sum(column) / len(scores) for column in zip(*scores, strict=True))
+        bar.set_postfix(EM=f"{em:.1%}", F1=f"{f1:.1%}")
+        bar.update()
+
+    with bar:
+        save_request(config, settings)
+        return supervise(settings, config, on_start=on_start, on_result=on_result, say=bar.write)
+
+
+def grid(words: list[str]) -> int:
+    """Run the five arms and print their table."""
+    import pmi_kernel.grid as arms
+    from pmi_kernel.batch import RunSettings
+    from pmi_kernel.report import render_grid
+    from pmi_kernel.systems.pmi.config import PmiConfig
+
+    def arguments(
+        settings: arms.GridSettings, config: PmiConfig
+    ) -> tuple[arms.GridSettings, PmiConfig]:
+        """Run closed book, in context, injected, injected with context, and the wrong passage."""
+        return settings, config
+
+    def run_arm(target: RunSettings, system: SystemConfig) -> None:
+        if run_shown(target, system).is_interrupted:
+            raise KeyboardInterrupt
+
+    settings, config = parse(arguments, words, "grid")
+    print(render_grid(arms.grid(settings, config, run_arm=run_arm)))
+    return 0

@@ -1,0 +1,26 @@
+"""Words of a command line, parsed into a config or a call."""
+
+import sys
+from typing import Any
+
+import tyro
+from pydantic import ValidationError
+
+
+def parse(target: Any, words: list[str], prog: str) -> Any:
+    """Parse words into a config or a call; a contradiction between settings is one line."""
+    try:
+        return tyro.cli(
+            target,
+            args=words,
+            prog=f"pmi {prog}",
+            use_underscores=True,
+            config=(tyro.conf.OmitArgPrefixes, tyro.conf.HelptextFromCommentsOff),
+        )
+    except ValidationError as error:
+        problems = "; ".join(
+            ".".join(str(part) for part in e["loc"]) + (": " if e["loc"] else "") + e["msg"]
+            for e in error.errors()
+        )
+        print(f"pmi {prog}: {problems}", file=sys.stderr)
+        raise SystemExit(2) from None
