@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from jaxtyping import Float32
 from transformers import LogitsProcessorList, StoppingCriteriaList
+from transformers.cache_utils import DynamicCache, DynamicLayer
 
 from pmi_kernel.engines.base import (
     Adapter,
@@ -29,6 +30,9 @@ from pmi_kernel.engines.injection import Strategy, make_injection
 from pmi_kernel.errors import EngineError
 from pmi_kernel.memory.logits import logits_at
 from pmi_kernel.memory.lora import LoraRecipe, LoraWeights
+
+_MIN_SAVED = 64
+"""Tokens of a batch that must not be read again, for another forward pass to pay."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,29 +162,71 @@ class HfEngine:
 
     @computing
     def _run(self, key: Hashable, requests: Sequence[_Request]) -> Sequence[object]:
-        rows = self.checkpoint.rows
-        factors = rows.gather(self._injection.rows([r.adapter for r in requests]))
-        with torch.inference_mode(), rows.using(factors):
-            return self._score_batch(requests) if key == "score" else self._generate_batch(requests)
+        weights = self._injection.rows([r.adapter for r in requests])
+        with torch.inference_mode():
+            past = self._read_shared(requests, weights)
+            rows = self.checkpoint.rows
+            with rows.using(rows.gather(weights)):
+                run = self._score_batch if key == "score" else self._generate_batch
+                return run(requests, past)
 
-    def _generate_batch(self, requests: Sequence[_Request]) -> Sequence[object]:
+    def _read_shared(
+        self, requests: Sequence[_Request], weights: Sequence[LoraWeights | None]
+    ) -> DynamicCache | None:
+        """Read what all prompts begin with, once for each memory; None where it does not pay.
+
+        Worked examples make most of a prompt, and padding goes between them and the rest: that
+        is nothing to attention that sees all, so models with any other kind are left out.
+        """
+        model, rows = self.checkpoint.model, self.checkpoint.rows
+        memories = [None if r.adapter is None else r.adapter.id for r in requests]
+        distinct = list(dict.fromkeys(memories))
+        columns = zip(*(r.token_ids[:-1] for r in requests), strict=False)
+        alike = itertools.takewhile(lambda column: len(set(column)) == 1, columns)
+        shared = tuple(column[0] for column in alike)
+        if (len(requests) - len(distinct)) * len(shared) < _MIN_SAVED:
+            return None
+        past = DynamicCache(config=model.config)
+        if not all(type(layer) is DynamicLayer for layer in past.layers):
+            return None
+        ids, mask = self._pad([shared] * len(distinct))
+        with rows.using(rows.gather([weights[memories.index(memory)] for memory in distinct])):
+            model.base_model(input_ids=ids, attention_mask=mask, past_key_values=past)
+        places = [distinct.index(memory) for memory in memories]
+        past.batch_select_indices(torch.tensor(places, device=ids.device))
+        return past
+
+    def _generate_batch(
+        self, requests: Sequence[_Request], past: DynamicCache | None
+    ) -> Sequence[object]:
+        shared = 0 if past is None else past.get_seq_length()
         width = max(len(r.token_ids) for r in requests)
-        ids, mask = self._pad([(0,) * (width - len(r.token_ids)) + r.token_ids for r in requests])
-        for row, request in enumerate(requests):
-            mask[row, : width - len(request.token_ids)] = 0
+        gaps = [width - len(r.token_ids) for r in requests]
+        ids, mask = self._pad(
+            [
+                r.token_ids[:shared] + (0,) * gap + r.token_ids[shared:]
+                for r, gap in zip(requests, gaps, strict=True)
+            ]
+        )
+        for row, gap in enumerate(gaps):
+            mask[row, shared : shared + gap] = 0
         control = RowControl(
             [r.sampling for r in requests], self._chat, width, self.checkpoint.eos_ids
         )
         sequences = self.checkpoint.model.generate(
             input_ids=ids,
             attention_mask=mask,
+            past_key_values=past,
             max_new_tokens=max(r.sampling.max_tokens for r in requests),
             logits_processor=LogitsProcessorList([control]),
             stopping_criteria=StoppingCriteriaList([control.stopping]),
         )
         return control.results(cast("torch.Tensor", sequences))
 
-    def _score_batch(self, requests: Sequence[_Request]) -> Sequence[object]:
+    def _score_batch(
+        self, requests: Sequence[_Request], past: DynamicCache | None
+    ) -> Sequence[object]:
+        shared = 0 if past is None else past.get_seq_length()
         whole = [r.token_ids + r.continuation for r in requests]
         width = max(len(tokens) for tokens in whole)
         ids, mask = self._pad([tokens + (0,) * (width - len(tokens)) for tokens in whole])
@@ -188,9 +234,15 @@ class HfEngine:
         for row, (request, tokens) in enumerate(zip(requests, whole, strict=True)):
             mask[row, len(tokens) :] = 0
             wanted[row, len(request.token_ids) - 1 : len(tokens) - 1] = True
-        model = self.checkpoint.model
+        model, wanted = self.checkpoint.model, wanted[:, shared:]
         kept, options = logits_at(model, wanted)
-        logits = model(input_ids=ids, attention_mask=mask, use_cache=False, **options).logits
+        logits = model(
+            input_ids=ids[:, shared:],
+            attention_mask=mask,
+            past_key_values=past,
+            use_cache=past is not None,
+            **options,
+        ).logits
         return [
             logits[row, wanted[row, kept]].float().log_softmax(-1).cpu()
             for row in range(len(requests))

@@ -10,6 +10,7 @@ from pmi_kernel.config import EngineConfig
 from pmi_kernel.engines.base import Engine, Finish, Lesson, Message, Prompt, Sampling
 from pmi_kernel.errors import ConfigError, EngineError
 from pmi_kernel.memory.lora import LoraRecipe, LoraWeights
+from pmi_kernel.prompts import answer_prompt
 from pmi_kernel.types import ParseOutcome
 
 pytestmark = pytest.mark.model
@@ -101,6 +102,31 @@ def test_each_row_of_a_mixed_batch_answers_under_its_own_memory(
     for (_, one), (_, other) in zip(mixed, alone, strict=True):
         assert np.allclose(one, other, atol=1e-4)
     assert alone[0][1] != alone[1][1]
+
+
+def test_questions_after_the_same_examples_answer_as_alone(
+    engine: Engine, memories: list[LoraWeights]
+) -> None:
+    first, second = (engine.attach(weights) for weights in memories[:2])
+    adapters = [None, first, None, first, second, None]
+    names = ("Ann", "Quill Tarvane", "the man who built the Harrick Tower in Ostermoor")
+    asked = [f"Where was {names[row % 3]} born?" for row in range(len(adapters))]
+
+    def ask(row: int) -> tuple[str, tuple[float, ...]]:
+        prompt = answer_prompt(asked[row], None, shots=2)
+        sampling = Sampling(max_tokens=4 + row)
+        output = engine.generate(prompt, adapter=adapters[row], sampling=sampling)
+        score = engine.score(prompt, GOLD[: 8 * (row + 1)], adapter=adapters[row])
+        return output.text, (*output.logprobs_nats, *score.logprobs_nats)
+
+    alone = [ask(row) for row in range(len(asked))]
+    with ThreadPoolExecutor(len(asked)) as pool:
+        together = list(pool.map(ask, range(len(asked))))
+    engine.detach(first)
+    engine.detach(second)
+    assert [text for text, _ in together] == [text for text, _ in alone]
+    for (_, one), (_, other) in zip(together, alone, strict=True):
+        assert np.allclose(one, other, atol=1e-4)
 
 
 def check_injection(engine: Engine, memory: LoraWeights) -> None:
