@@ -5,7 +5,6 @@ waiting request and all that share its key, runs them as one batch, and hands ou
 """
 
 import threading
-import time
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -31,7 +30,8 @@ class MicroBatcher(Generic[Request]):
             that is an exception is raised to that caller alone. When `run` itself raises on more
             than one request, each is run again by itself, so that only the one at fault fails.
         max_batch: Most requests in a batch.
-        linger_s: How long a leader waits for company after a batch that had some.
+        linger_s: How long a leader waits for the next to come, after a batch that had company; a
+            fifth of it after one that had none. Nobody waits for more than a full batch.
         gate: Entered before a batch is put together and left after it ran.
     """
 
@@ -62,6 +62,7 @@ class MicroBatcher(Generic[Request]):
         job = _Job(key, request)
         with self._changed:
             self._waiting.append(job)
+            self._changed.notify_all()
         while not job.done.is_set():
             with self._changed:
                 while self._is_busy and not job.done.is_set():
@@ -99,14 +100,21 @@ class MicroBatcher(Generic[Request]):
 
     def _serve(self) -> None:
         with self._gate():
-            if self._last_size > 1:
-                time.sleep(self._linger_s)
             with self._changed:
+                self._gather()
                 key = self._waiting[0].key
                 batch = [job for job in self._waiting if job.key == key][: self._max_batch]
                 self._waiting = [job for job in self._waiting if job not in batch]
             self._last_size = len(batch)
             self._fill(batch)
+
+    def _gather(self) -> None:
+        """Wait until nobody comes any more: who asks together should be served together."""
+        linger_s = self._linger_s if self._last_size > 1 else self._linger_s / 5
+        num_seen = 0
+        while num_seen < len(self._waiting) < self._max_batch:
+            num_seen = len(self._waiting)
+            self._changed.wait(linger_s)
 
     def _fill(self, batch: Sequence[_Job[Request]]) -> None:
         try:

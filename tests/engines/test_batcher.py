@@ -76,6 +76,18 @@ def test_waiting_requests_share_a_batch() -> None:
     assert sorted(len(batch) for batch in batches) == [1, 5]
 
 
+def test_who_asks_together_is_served_together() -> None:
+    batches: list[int] = []
+
+    def run(key: Hashable, requests: Sequence[int]) -> Sequence[object]:
+        batches.append(len(requests))
+        return list(requests)
+
+    batcher = MicroBatcher(run, max_batch=4, linger_s=60.0)
+    assert together(batcher, [("k", n) for n in range(4)]) == list(range(4))
+    assert batches == [4]
+
+
 def test_one_bad_row_fails_alone() -> None:
     results = together(Recorder().batcher, [("k", 1), ("k", -2), ("k", 3)])
     assert results[0] == 10

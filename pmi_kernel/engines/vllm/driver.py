@@ -20,6 +20,9 @@ class RefusedError(EngineError):
 
 Result = TypeVar("Result")
 
+_LINGER_S = 0.002
+"""How long an engine with nothing to do waits for the next of those that ask together."""
+
 
 @dataclass(slots=True, eq=False)
 class _Job:
@@ -161,8 +164,12 @@ class Driver:
             with self._changed:
                 while not self._is_closed and (self._num_pauses or not self._has_work()):
                     self._changed.wait()
+                if not self._running:
+                    self._gather()
                 if self._is_closed:
                     return
+                if self._num_pauses or not self._has_work():
+                    continue  # somebody took the engine meanwhile
                 admitted: list[_Job] = []
                 if not self._num_draining:
                     admitted, self._waiting = self._waiting, []
@@ -179,6 +186,16 @@ class Driver:
                 with self._changed:
                     self._is_stepping = False
                     self._changed.notify_all()
+
+    def _gather(self) -> None:
+        """Wait until nobody comes any more: a step with one prompt costs nearly as much as a full.
+
+        Only where nothing runs, as nobody waits for longer than for those that come along.
+        """
+        num_seen = 0
+        while num_seen < len(self._waiting):
+            num_seen = len(self._waiting)
+            self._changed.wait(_LINGER_S)
 
     def _step(self, admitted: list[_Job]) -> None:
         for job in admitted:
