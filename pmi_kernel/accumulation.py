@@ -14,7 +14,7 @@ from pydantic import Field
 
 from pmi_kernel.asking import recall
 from pmi_kernel.batch.record import git_state, package_versions, read_json, write_json
-from pmi_kernel.compare import Interval, bootstrap
+from pmi_kernel.compare import Interval, mean_interval
 from pmi_kernel.config import Settings
 from pmi_kernel.data import data_hash, load_examples
 from pmi_kernel.engines.base import Adapter, Engine
@@ -94,10 +94,10 @@ class Accumulation:
         for name in ("first", "second"):
             asked: list[Asked] = [getattr(pair, name) for pair in self.pairs[mode]]
             for state, label in enumerate(("before", "after_first", "after_both")):
-                figures[f"{name}_{label}"] = bootstrap([one.answered[state] for one in asked])
+                figures[f"{name}_{label}"] = mean_interval([a.answered[state] for a in asked])
             for label, start in (("by_first", 0), ("by_second", 1)):
                 changes = [one.gold_nats[start + 1] - one.gold_nats[start] for one in asked]
-                figures[f"{name}_nats_{label}"] = bootstrap(changes)
+                figures[f"{name}_nats_{label}"] = mean_interval(changes)
         return figures
 
     def table(self) -> tuple[tuple[str, ...], Sequence[tuple[str, ...]]]:
@@ -130,7 +130,7 @@ class Accumulation:
             "Pairs of questions, each asked alone; the first one's memory is injected, then the "
             "second one's with it. Percent of replies that hold the gold answer (sub-span EM), and "
             "by how much each memory changed the gold answer's log-probability; means with 95 % "
-            f"bootstrap intervals over the n pairs.{left_out}"
+            f"intervals over the n pairs.{left_out}"
         )
 
 

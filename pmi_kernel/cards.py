@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pmi_kernel.batch.merge import TRACES, read_results
 from pmi_kernel.batch.record import read_json
 from pmi_kernel.card import Contrast, ReportCard, episode_card
-from pmi_kernel.compare import Interval, bootstrap
+from pmi_kernel.compare import Interval, mean_interval
 from pmi_kernel.errors import ConfigError, DataError
 from pmi_kernel.records import read_records
 from pmi_kernel.report import percent, render_table
@@ -87,7 +87,7 @@ def means(cards: Sequence[ReportCard]) -> dict[str, Interval]:
     """
     rows = [card.figures() for card in cards]
     found = {name: [v for row in rows if (v := row[name]) is not None] for name in rows[0]}
-    return {name: bootstrap(values) for name, values in found.items() if values}
+    return {name: mean_interval(values) for name, values in found.items() if values}
 
 
 def cards_frame(cards: Sequence[ReportCard]) -> "pd.DataFrame":
@@ -145,5 +145,5 @@ def render_cards(cards: Sequence[ReportCard]) -> str:
     ]
     return (
         f"{render_table(header, rows)}\n\n"
-        f"{render_table(('mean over episodes', 'with 95 % bootstrap interval', 'n'), summed)}"
+        f"{render_table(('mean over episodes', 'with 95 % interval', 'n'), summed)}"
     )

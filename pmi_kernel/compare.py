@@ -23,7 +23,7 @@ RESAMPLES = 2000
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A mean over `n` values with its 95 % bootstrap interval."""
+    """A mean over `n` values with its 95 % interval."""
 
     mean: float
     low: float
@@ -141,7 +141,7 @@ class Comparison:
     @property
     def caption(self) -> str:
         """What the numbers are."""
-        text = "Percent with 95 % bootstrap intervals; seconds, tokens and MB are per episode."
+        text = "Percent with 95 % intervals; seconds, tokens and MB are per episode."
         if self.num_left_out:
             text += f" {self.num_left_out} episodes that not all runs have are left out."
         return text
@@ -173,6 +173,23 @@ class Comparison:
                 }
             rows.append(row)
         return pd.DataFrame(rows)
+
+
+def mean_interval(values: Sequence[float]) -> Interval:
+    """Return the mean with its 95 % interval: Wilson's of a share, the bootstrap's of all else.
+
+    A share is a mean of zeros and ones. A bootstrap of few equal values has no width, as if six of
+    six were certainty; Wilson's score interval (1927) has.
+
+    Args:
+        values: One number for each episode, at least one.
+    """
+    if not set(values) <= {0, 1}:
+        return bootstrap(values)
+    n, share, z = len(values), sum(values) / len(values), 1.959964
+    middle = (share + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    return Interval(share, max(0.0, middle - half), min(1.0, middle + half), n)
 
 
 def bootstrap(values: Sequence[float], *, seed: int = 0) -> Interval:
@@ -242,8 +259,7 @@ def compare(runs: Sequence[Path], *, is_forced: bool = False, seed: int = 0) -> 
         for run in runs[1:]
     ]
     scores = [
-        _scores(names[run], records[run], [results[run][id_] for id_ in common], seed)
-        for run in runs
+        _scores(names[run], records[run], [results[run][id_] for id_ in common]) for run in runs
     ]
     everything = set().union(*results.values())
     return Comparison(tuple(scores), tuple(differences), len(everything) - len(common))
@@ -258,9 +274,7 @@ def _names(runs: Sequence[Path]) -> dict[Path, str]:
     }
 
 
-def _scores(
-    name: str, record: Mapping[str, Any], results: Sequence[EvalResult], seed: int
-) -> RunScores:
+def _scores(name: str, record: Mapping[str, Any], results: Sequence[EvalResult]) -> RunScores:
     def mean_cost(suffix: str) -> float:
         sums = [sum(v for k, v in r.costs.items() if k.endswith(suffix)) for r in results]
         return sum(sums) / len(sums)
@@ -269,9 +283,9 @@ def _scores(
         name=name,
         system=record.get("system", "?"),
         num_episodes=len(results),
-        em=bootstrap([r.em for r in results], seed=seed),
-        f1=bootstrap([r.f1 for r in results], seed=seed),
-        sub_em=bootstrap([r.sub_em for r in results], seed=seed),
+        em=mean_interval([r.em for r in results]),
+        f1=mean_interval([r.f1 for r in results]),
+        sub_em=mean_interval([r.sub_em for r in results]),
         seconds_s=mean_cost("_s"),
         tokens=mean_cost("_tokens"),
         attached_mb=mean_cost("_bytes") / 1e6,

@@ -135,7 +135,8 @@ class Study:
         return (
             "Asked from weights alone: percent of replies that hold the gold answer (sub-span EM), "
             "and how much likelier it became; likewise nine well-known unrelated questions. Means "
-            "with 95 % bootstrap intervals over the n episodes that have the figure. Seconds are "
+            "with 95 % intervals over the n episodes that have the figure (Wilson's of shares of "
+            "episodes, else the bootstrap's). Seconds are "
             "of one injection; in all: write, train, attach, detach."
         )
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from pmi_kernel.batch import RunSettings, read_results, run
 from pmi_kernel.cli import main
-from pmi_kernel.compare import bootstrap, compare, mcnemar, results_frame
+from pmi_kernel.compare import bootstrap, compare, mcnemar, mean_interval, results_frame
 from pmi_kernel.engines.scripted import ScriptedEngine
 from pmi_kernel.errors import ConfigError, DataError
 from pmi_kernel.records import RecordWriter
@@ -44,6 +44,19 @@ def test_the_interval_of_a_share_is_the_binomials() -> None:
     error = 1.96 * math.sqrt(0.3 * 0.7 / 100)
     assert interval.low == pytest.approx(0.3 - error, abs=0.02)
     assert interval.high == pytest.approx(0.3 + error, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("right", "n", "low", "high"), [(6, 6, 0.610, 1.0), (0, 10, 0.0, 0.278), (22, 24, 0.742, 0.977)]
+)
+def test_few_shares_are_no_certainty(right: int, n: int, low: float, high: float) -> None:
+    interval = mean_interval([1.0] * right + [0.0] * (n - right))
+    assert (interval.mean, interval.n) == (right / n, n)
+    assert (interval.low, interval.high) == pytest.approx((low, high), abs=0.001)
+
+
+def test_the_interval_of_a_mean_of_fractions_is_the_bootstraps() -> None:
+    assert mean_interval([0.5, 0.25, 1.0]) == bootstrap([0.5, 0.25, 1.0])
 
 
 @pytest.mark.parametrize(

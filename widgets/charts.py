@@ -6,7 +6,7 @@ from pathlib import Path
 from IPython.core.getipython import get_ipython
 
 from pmi_kernel.batch.jobs import Job
-from pmi_kernel.compare import bootstrap, results_frame
+from pmi_kernel.compare import mean_interval, results_frame
 from pmi_kernel.types import Probe
 from widgets.figures import Chart, ends_figure, episodes_figure, rise_figure, score_figure
 from widgets.render import Node
@@ -85,12 +85,12 @@ class RunCharts(View):
     def _describe(self) -> None:
         results = list(self._recording.results.values())
         rows = [
-            (name, str(bootstrap([getattr(result, field) for result in results])))
+            (name, str(mean_interval([getattr(result, field) for result in results])))
             for name, field in (("EM", "em"), ("F1", "f1"), ("sub-span EM", "sub_em"))
             if results
         ]
         data = {
-            "caption": f"{self._out}: {len(results)} episodes; percent [95 % bootstrap interval]",
+            "caption": f"{self._out}: {len(results)} episodes; percent [95 % interval]",
             "columns": ("score", "percent"),
             "rows": rows,
         }

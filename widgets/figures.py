@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from IPython.display import display
 from plotly.subplots import make_subplots
 
-from pmi_kernel.compare import bootstrap
+from pmi_kernel.compare import mean_interval
 from pmi_kernel.sweep import SweepPoint
 from pmi_kernel.types import Probe
 from widgets.reading import matrix
@@ -103,14 +103,14 @@ def norms_figure(norms: Mapping[str, float], title: str) -> go.Figure:
 
 
 def score_figure(frame: "pd.DataFrame") -> go.Figure:
-    """Return EM and F1 with 95 % bootstrap intervals: over all, by type, level and steps."""
+    """Return EM and F1 with 95 % intervals: over all, by type, level and steps."""
     groups = [("all", frame)]
     for column in ("type", "level", "num_steps"):
         label = "steps" if column == "num_steps" else column
         groups += [(f"{label}: {name}", part) for name, part in frame.groupby(column)]
     figure = go.Figure()
     for score in ("em", "f1"):
-        intervals = [bootstrap(part[score].tolist()) for _, part in groups]
+        intervals = [mean_interval(part[score].tolist()) for _, part in groups]
         figure.add_bar(
             name=score.upper(),
             x=[f"{name} (n={len(part)})" for name, part in groups],
@@ -122,7 +122,7 @@ def score_figure(frame: "pd.DataFrame") -> go.Figure:
                 "arrayminus": [100 * (i.mean - i.low) for i in intervals],
             },
         )
-    figure.update_layout(title="Score, percent, with 95 % bootstrap intervals", barmode="group")
+    figure.update_layout(title="Score, percent, with 95 % intervals", barmode="group")
     return styled(figure)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pmi_kernel.batch.jobs import Job
 from pmi_kernel.batch.progress import RunningScores
-from pmi_kernel.compare import bootstrap
+from pmi_kernel.compare import mean_interval
 from widgets.render import Node, seconds
 from widgets.view import View
 
@@ -74,7 +74,7 @@ class JobMonitor(View):
             facts.append(("left", f"about {seconds(status['eta_s'])}"))
         if num_scored:
             for name, values in (("EM", self._scores.em), ("F1", self._scores.f1)):
-                facts.append((f"{name} so far", f"{bootstrap(list(values.values()))} %"))
+                facts.append((f"{name} so far", f"{mean_interval(list(values.values()))} %"))
         rows = [
             (
                 name,
