@@ -22,6 +22,23 @@ class _Job(Generic[Request]):
     done: threading.Event = field(default_factory=threading.Event)
 
 
+def gather(
+    changed: threading.Condition, waiting: Sequence[object], linger_s: float, *, most: int
+) -> None:
+    """Wait until nobody comes any more: who asks together should be served together.
+
+    Args:
+        changed: Held by the caller; notified whenever somebody comes.
+        waiting: Those who came; it grows while this waits.
+        linger_s: How long to wait for the next.
+        most: As many are enough.
+    """
+    num_seen = 0
+    while num_seen < len(waiting) < most:
+        num_seen = len(waiting)
+        changed.wait(linger_s)
+
+
 class MicroBatcher(Generic[Request]):
     """Runs requests in batches of equal key, one batch at a time.
 
@@ -101,20 +118,13 @@ class MicroBatcher(Generic[Request]):
     def _serve(self) -> None:
         with self._gate():
             with self._changed:
-                self._gather()
+                linger_s = self._linger_s if self._last_size > 1 else self._linger_s / 5
+                gather(self._changed, self._waiting, linger_s, most=self._max_batch)
                 key = self._waiting[0].key
                 batch = [job for job in self._waiting if job.key == key][: self._max_batch]
                 self._waiting = [job for job in self._waiting if job not in batch]
             self._last_size = len(batch)
             self._fill(batch)
-
-    def _gather(self) -> None:
-        """Wait until nobody comes any more: who asks together should be served together."""
-        linger_s = self._linger_s if self._last_size > 1 else self._linger_s / 5
-        num_seen = 0
-        while num_seen < len(self._waiting) < self._max_batch:
-            num_seen = len(self._waiting)
-            self._changed.wait(linger_s)
 
     def _fill(self, batch: Sequence[_Job[Request]]) -> None:
         try:

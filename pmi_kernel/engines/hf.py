@@ -181,10 +181,13 @@ class HfEngine:
         model, rows = self.checkpoint.model, self.checkpoint.rows
         memories = [None if r.adapter is None else r.adapter.id for r in requests]
         distinct = list(dict.fromkeys(memories))
+        num_spared = len(requests) - len(distinct)
+        if not num_spared:
+            return None
         columns = zip(*(r.token_ids[:-1] for r in requests), strict=False)
         alike = itertools.takewhile(lambda column: len(set(column)) == 1, columns)
         shared = tuple(column[0] for column in alike)
-        if (len(requests) - len(distinct)) * len(shared) < _MIN_SAVED:
+        if num_spared * len(shared) < _MIN_SAVED:
             return None
         past = DynamicCache(config=model.config)
         if not all(type(layer) is DynamicLayer for layer in past.layers):

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from vllm.inputs.engine import tokens_input
 from vllm.v1.engine.exceptions import EngineDeadError
 
+from pmi_kernel.engines.batcher import gather
 from pmi_kernel.engines.compute import compute
 from pmi_kernel.errors import EngineError
 
@@ -20,6 +21,8 @@ class RefusedError(EngineError):
 
 Result = TypeVar("Result")
 
+_ENOUGH = 64
+"""So many that ask together are not kept waiting for more."""
 _LINGER_S = 0.002
 """How long an engine with nothing to do waits for the next of those that ask together."""
 
@@ -165,7 +168,8 @@ class Driver:
                 while not self._is_closed and (self._num_pauses or not self._has_work()):
                     self._changed.wait()
                 if not self._running:
-                    self._gather()
+                    # A step with one prompt costs nearly as much as a full one.
+                    gather(self._changed, self._waiting, _LINGER_S, most=_ENOUGH)
                 if self._is_closed:
                     return
                 if self._num_pauses or not self._has_work():
@@ -186,16 +190,6 @@ class Driver:
                 with self._changed:
                     self._is_stepping = False
                     self._changed.notify_all()
-
-    def _gather(self) -> None:
-        """Wait until nobody comes any more: a step with one prompt costs nearly as much as a full.
-
-        Only where nothing runs, as nobody waits for longer than for those that come along.
-        """
-        num_seen = 0
-        while num_seen < len(self._waiting):
-            num_seen = len(self._waiting)
-            self._changed.wait(_LINGER_S)
 
     def _step(self, admitted: list[_Job]) -> None:
         for job in admitted:
