@@ -65,7 +65,7 @@ class TraceFile:
 
     def _read_index(self) -> dict[str, int] | None:
         try:
-            index = json.loads(self._index_path.read_text())
+            index = json.loads(self._index_path.read_text(encoding="utf-8"))
         except (OSError, json.JSONDecodeError):
             return None
         return index["places"] if index["stamp"] == self._stamp() else None
@@ -75,7 +75,7 @@ class TraceFile:
         places = line_places(self.path)
         partial = self._index_path.with_name(self._index_path.name + ".partial")
         try:
-            partial.write_text(json.dumps({"stamp": stamp, "places": places}))
+            partial.write_text(json.dumps({"stamp": stamp, "places": places}), encoding="utf-8")
             partial.replace(self._index_path)
         except OSError:
             pass  # a folder that cannot be written to: the index is made anew next time

@@ -42,14 +42,14 @@ def test_the_index_follows_the_file(path: Path, traces: list[Trace]) -> None:
 
 
 def test_a_torn_last_line_is_no_episode(path: Path, traces: list[Trace]) -> None:
-    with path.open("a") as file:
+    with path.open("a", encoding="utf-8") as file:
         file.write(encode(traces[0])[:50])
     assert len(TraceFile(path)) == 5
 
 
 def test_lines_of_another_layout_are_indexed_too(tmp_path: Path) -> None:
     path = tmp_path / "t.jsonl"
-    path.write_text('{"task": {"id": "a\\"b"}, "schema": 9}\n')
+    path.write_text('{"task": {"id": "a\\"b"}, "schema": 9}\n', encoding="utf-8")
     assert list(TraceFile(path)) == ['a"b']
     with pytest.raises(DataError, match="schema version 9"):
         TraceFile(path)['a"b']
@@ -61,7 +61,7 @@ def test_bad_files_are_told(tmp_path: Path, path: Path) -> None:
     with pytest.raises(DataError, match="no episode 'x' among 5"):
         TraceFile(path)["x"]
     bad = tmp_path / "bad.jsonl"
-    bad.write_text("[1]\n")
+    bad.write_text("[1]\n", encoding="utf-8")
     with pytest.raises(DataError, match=r"bad.jsonl:1: not a trace"):
         TraceFile(bad)
 
@@ -69,7 +69,7 @@ def test_bad_files_are_told(tmp_path: Path, path: Path) -> None:
 def test_a_broken_index_is_made_anew(path: Path) -> None:
     TraceFile(path)
     index = next(p for p in path.parent.iterdir() if p.name.endswith(".index"))
-    index.write_text("{")
+    index.write_text("{", encoding="utf-8")
     assert len(TraceFile(path)) == 5
     index.unlink()
     assert len(TraceFile(path)) == 5

@@ -44,7 +44,7 @@ def views(steps: int = 200, episodes: int = 10_000, out: Path | None = None) -> 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "episode_trace.jsonl"
         line = encode(trace)
-        with path.open("w") as file:
+        with path.open("w", encoding="utf-8") as file:
             for number in range(episodes):
                 file.write(line.replace(trace.task.id, f"episode-{number:06d}") + "\n")
         start = time.perf_counter()

@@ -209,8 +209,10 @@ def lab(words: Sequence[str]) -> int:
     settings = Path(tempfile.mkdtemp(prefix="pmi-lab-"))
     (settings / "labconfig").mkdir()
     overrides = settings / "labconfig" / "default_setting_overrides.json"
-    overrides.write_text(json.dumps(_OVERRIDES))
-    (settings / "jupyter_nbconvert_config.json").write_text(json.dumps(export_settings()))
+    overrides.write_text(json.dumps(_OVERRIDES), encoding="utf-8")
+    (settings / "jupyter_nbconvert_config.json").write_text(
+        json.dumps(export_settings()), encoding="utf-8"
+    )
     known = os.environ.get("JUPYTER_CONFIG_PATH")
     paths = [str(settings), *([known] if known else [])]
     os.environ["JUPYTER_CONFIG_PATH"] = os.pathsep.join(paths)

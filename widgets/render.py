@@ -87,7 +87,7 @@ def size(num_bytes: float) -> str:
 def static_html(nodes: Sequence[Node]) -> str:
     """Return nodes as HTML that needs no script, with the style sheet in it."""
     body = Markup("").join(node.html() for node in nodes)
-    style = Markup((HERE / "static" / "workbench.css").read_text())
+    style = Markup((HERE / "static" / "workbench.css").read_text(encoding="utf-8"))
     return str(Markup('<style>{}</style><div class="pmi pmi-static">{}</div>').format(style, body))
 
 

@@ -26,7 +26,7 @@ def cuda_devices() -> list[str]:
         return [name.strip() for name in named.split(",") if name.strip() not in ("", "-1")]
     if shutil.which("nvidia-smi") is None:
         return []
-    found = subprocess.run(["nvidia-smi", "--list-gpus"], capture_output=True, text=True)
+    found = subprocess.run(["nvidia-smi", "--list-gpus"], capture_output=True, encoding="utf-8")
     return [str(number) for number, _ in enumerate(found.stdout.splitlines())]
 
 

@@ -84,7 +84,7 @@ class Job:
     def last_words(self, num_lines: int = 3) -> str:
         """Return the end of the job's log."""
         try:
-            return "\n".join((self.out / LOG).read_text().splitlines()[-num_lines:])
+            return "\n".join((self.out / LOG).read_text(encoding="utf-8").splitlines()[-num_lines:])
         except OSError:
             return ""
 

@@ -77,7 +77,7 @@ def git_state() -> dict[str, object]:
         root = Path(__file__).resolve().parents[2]
         try:
             done = subprocess.run(
-                ["git", *words], cwd=root, capture_output=True, text=True, check=True
+                ["git", *words], cwd=root, capture_output=True, encoding="utf-8", check=True
             )
         except (OSError, subprocess.CalledProcessError):
             return None
@@ -93,14 +93,15 @@ def git_state() -> dict[str, object]:
 def write_json(path: Path, value: object) -> None:
     """Write a value as indented JSON, whole or not at all."""
     partial = path.with_name(path.name + ".partial")
-    partial.write_text(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    partial.write_text(text, encoding="utf-8")
     partial.replace(path)
 
 
 def read_json(path: Path, default: Any = None) -> Any:
     """Return the value in a JSON file; `default` where there is none, or only part of one."""
     try:
-        return json.loads(path.read_text())
+        return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, json.JSONDecodeError):
         return default
 
@@ -111,7 +112,7 @@ def check_same(record: Mapping[str, Any], path: Path) -> None:
     Raises:
         ConfigError: They differ in a way that changes results; names each field with both values.
     """
-    before = json.loads(path.read_text())
+    before = json.loads(path.read_text(encoding="utf-8"))
     differing = []
     for part in ("system", "config", "engine", "data", "probe", "wrong_passage"):
         if part not in record:

@@ -272,7 +272,7 @@ class Supervisor:
 
     def _look_for_cancel(self) -> None:
         try:
-            asked = (self._out / CANCEL).read_text().strip()
+            asked = (self._out / CANCEL).read_text(encoding="utf-8").strip()
         except OSError:
             return
         if not self._is_cancelled:
@@ -365,4 +365,4 @@ def supervise(
 
 def cancel(out: Path, *, is_forced: bool = False) -> None:
     """Ask the owner of a run to stop, after the episodes that run now or at once."""
-    (out / CANCEL).write_text("force" if is_forced else "")
+    (out / CANCEL).write_text("force" if is_forced else "", encoding="utf-8")

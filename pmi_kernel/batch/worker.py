@@ -155,7 +155,7 @@ class Worker:
 def note_error(out: Path, name: str, episode_id: str, error: str, details: str = "") -> None:
     """Append a line to a run's `errors.NAME.jsonl`."""
     line = {"episode_id": episode_id, "error": error, "traceback": details}
-    with (out / f"{ERRORS}.{name}.jsonl").open("a") as file:
+    with (out / f"{ERRORS}.{name}.jsonl").open("a", encoding="utf-8") as file:
         file.write(json.dumps(line, ensure_ascii=False) + "\n")
 
 

@@ -173,7 +173,7 @@ def kill_at_random(job: Job, rng: random.Random) -> str | None:
 
 def _same(one: Path, other: Path) -> bool:
     def timeless(path: Path) -> str:
-        return re.sub(r'("[a-z_]*_s": )[0-9.e-]+', r"\g<1>0", path.read_text())
+        return re.sub(r'("[a-z_]*_s": )[0-9.e-]+', r"\g<1>0", path.read_text(encoding="utf-8"))
 
     names = ("eval_results.jsonl", "episode_trace.jsonl")
     return all(timeless(one / name) == timeless(other / name) for name in names)

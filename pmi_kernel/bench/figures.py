@@ -16,5 +16,5 @@ def show_figures(figures: dict[str, float], out: Path | None) -> dict[str, float
     """Print figures as a table, write them as JSON where asked, and return them."""
     print(render_table(("figure", "value"), [(k, f"{v:.6g}") for k, v in figures.items()]))
     if out is not None:
-        out.write_text(json.dumps(figures, indent=2) + "\n")
+        out.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
     return figures

@@ -55,7 +55,7 @@ def fetch(
 def _fetch_one(source: Source, path: Path) -> Path:
     record = path.with_name(path.name + ".sha256.json")
     if path.exists() and record.exists():
-        known, found = json.loads(record.read_text())["sha256"], data_hash(path)
+        known, found = json.loads(record.read_text(encoding="utf-8"))["sha256"], data_hash(path)
         if known != found:
             raise DataError(
                 f"{path}: changed since it was fetched (sha256 {found}, recorded {known}); "
@@ -76,7 +76,7 @@ def _fetch_one(source: Source, path: Path) -> Path:
         "records": source.num_records,
         "fetched": time.strftime("%Y-%m-%d"),
     }
-    record.write_text(json.dumps(state, indent=2) + "\n")
+    record.write_text(json.dumps(state, indent=2) + "\n", encoding="utf-8")
     return path
 
 
@@ -91,7 +91,7 @@ def _check(path: Path, source: Source) -> None:
 def _download(url: str, part: Path) -> None:
     """Bring `part` to its full length, from where it stands if the server's file is the same."""
     tag_file = part.with_name(part.name + ".tag")
-    tag = tag_file.read_text() if tag_file.exists() else ""
+    tag = tag_file.read_text(encoding="utf-8") if tag_file.exists() else ""
     have = part.stat().st_size if part.exists() and tag else 0
     headers = {"Accept-Encoding": "identity"}
     if have:
@@ -105,7 +105,9 @@ def _download(url: str, part: Path) -> None:
                 have = 0
             etag = answer.headers.get("ETag", "")
             is_strong = etag and not etag.startswith("W/")
-            tag_file.write_text(etag if is_strong else answer.headers.get("Last-Modified", ""))
+            tag_file.write_text(
+                etag if is_strong else answer.headers.get("Last-Modified", ""), encoding="utf-8"
+            )
             total = have + int(answer.headers.get("Content-Length", 0))
             bar = tqdm(total=total or None, initial=have, unit="B", unit_scale=True, desc=part.name)
             with bar, part.open("ab" if have else "wb") as file:

@@ -71,12 +71,16 @@ def cpu_bfloat16_speedup() -> float:
     """
     record = cache_dir() / "cpu_bfloat16.json"
     key = f"{platform.node()} torch {torch.__version__} {torch.backends.cpu.get_cpu_capability()}"
-    known: dict[str, float] = json.loads(record.read_text()) if record.exists() else {}
+    known: dict[str, float] = (
+        json.loads(record.read_text(encoding="utf-8")) if record.exists() else {}
+    )
     if key not in known:
-        child = subprocess.run([sys.executable, "-c", _PROBE], capture_output=True, text=True)
+        child = subprocess.run(
+            [sys.executable, "-c", _PROBE], capture_output=True, encoding="utf-8"
+        )
         known[key] = json.loads(child.stdout)["speedup"] if child.returncode == 0 else 0.0
         record.parent.mkdir(parents=True, exist_ok=True)
         partial = record.with_suffix(f".{platform.node()}.tmp")
-        partial.write_text(json.dumps(known))
+        partial.write_text(json.dumps(known), encoding="utf-8")
         partial.replace(record)
     return known[key]

@@ -53,7 +53,7 @@ def model_hash(source: Path | str) -> str:
         return source
     known = source / "weights.sha256"
     if known.is_file():
-        return known.read_text().strip()
+        return known.read_text(encoding="utf-8").strip()
     return _sha256(*sorted(source.glob("*.safetensors")) or sorted(source.glob("*.bin")))
 
 
@@ -134,4 +134,6 @@ def _convert(gguf: Path, folder: Path) -> None:
     )
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    (folder / "weights.sha256").write_text(_sha256(*sorted(folder.glob("*.safetensors"))) + "\n")
+    (folder / "weights.sha256").write_text(
+        _sha256(*sorted(folder.glob("*.safetensors"))) + "\n", encoding="utf-8"
+    )

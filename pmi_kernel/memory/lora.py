@@ -114,7 +114,7 @@ class LoraWeights:
             "target_modules": sorted(self.a),
             "inference_mode": True,
         }
-        (folder / "adapter_config.json").write_text(json.dumps(config, indent=2))
+        (folder / "adapter_config.json").write_text(json.dumps(config, indent=2), encoding="utf-8")
 
     @classmethod
     def load(cls, folder: Path) -> LoraWeights:
@@ -126,7 +126,7 @@ class LoraWeights:
         """
         from safetensors.torch import load_file
 
-        config = json.loads((folder / "adapter_config.json").read_text())
+        config = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
         if config.get("peft_type") != "LORA" or config.get("use_dora") or config.get("use_rslora"):
             raise ValueError(f"{folder}: only plain LoRA adapters can be read")
         tensors = load_file(folder / "adapter_model.safetensors")

@@ -38,5 +38,5 @@ def adjustable(prompt: Prompt, adapter: Adapter | None) -> str:
 @functools.cache
 def _start_child(file: Path) -> None:
     child = subprocess.Popen(["sleep", "1000"])
-    with file.open("a") as lines:
+    with file.open("a", encoding="utf-8") as lines:
         lines.write(f"{child.pid}\n")

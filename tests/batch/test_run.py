@@ -35,7 +35,7 @@ def test_every_episode_has_a_sorted_result_and_a_trace(whole: Path) -> None:
 
 
 def test_the_summary_holds_what_a_reader_needs(whole: Path) -> None:
-    summary = json.loads((whole / "summary.json").read_text())
+    summary = json.loads((whole / "summary.json").read_text(encoding="utf-8"))
     assert summary["num_episodes"] == sum(summary["end_reasons"].values()) == 60
     assert 0 <= summary["em"] <= summary["f1"] <= 1
     assert summary["num_injections"] == 60
@@ -69,7 +69,9 @@ def test_a_trace_without_its_result_is_replaced(whole: Path, tmp_path: Path) -> 
     run(RunSettings(out=tmp_path, limit=7), SCRIPTED)
     (tmp_path / "eval_results.jsonl").unlink()
     path = tmp_path / "eval_results.cpu0.jsonl"
-    path.write_text("".join(path.read_text().splitlines(keepends=True)[:-2]))
+    path.write_text(
+        "".join(path.read_text(encoding="utf-8").splitlines(keepends=True)[:-2]), encoding="utf-8"
+    )
     run(RunSettings(out=tmp_path), SCRIPTED)
     assert same(tmp_path, whole)
 
@@ -118,7 +120,10 @@ def test_another_configuration_is_refused(tmp_path: Path) -> None:
 def test_other_data_is_refused(tmp_path: Path, root: Path) -> None:
     run(RunSettings(out=tmp_path / "run", limit=1), SCRIPTED)
     data = tmp_path / "data.json"
-    data.write_text((root / "data" / "sample" / "fictional_60.json").read_text() + "\n")
+    data.write_text(
+        (root / "data" / "sample" / "fictional_60.json").read_text(encoding="utf-8") + "\n",
+        encoding="utf-8",
+    )
     with pytest.raises(ConfigError, match="sha256"):
         run(RunSettings(out=tmp_path / "run", data=str(data)), SCRIPTED)
 
@@ -135,7 +140,10 @@ def failing(is_bad: Callable[[str], bool]) -> ScriptedEngine:
 def test_a_poisoned_episode_stays_pending_and_the_rest_goes_on(tmp_path: Path) -> None:
     engine = failing(lambda text: "Brindlegate" in text)
     outcome = run(RunSettings(out=tmp_path), SCRIPTED, system=SCRIPTED.build(engine))
-    errors = [json.loads(li) for li in (tmp_path / "errors.cpu0.jsonl").read_text().splitlines()]
+    errors = [
+        json.loads(li)
+        for li in (tmp_path / "errors.cpu0.jsonl").read_text(encoding="utf-8").splitlines()
+    ]
     bad = {error["episode_id"] for error in errors}
     assert outcome.summary["num_errors"] == len(errors) >= 1
     assert bad.isdisjoint(ids(tmp_path))
@@ -170,7 +178,7 @@ def test_probes_are_off_unless_asked_for_and_change_no_step(whole: Path, tmp_pat
     outcome = run(RunSettings(out=tmp_path, probe=True, verify_restore=True), SCRIPTED)
     assert outcome.summary["probes"]["num_probed"] == 60
     assert outcome.summary["probes"]["share_risen"] == 1.0
-    assert json.loads((whole / "summary.json").read_text())["probes"] is None
+    assert json.loads((whole / "summary.json").read_text(encoding="utf-8"))["probes"] is None
     for one, other in zip(
         read_records(Trace, whole / "episode_trace.jsonl"),
         read_records(Trace, tmp_path / "episode_trace.jsonl"),

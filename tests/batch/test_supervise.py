@@ -42,7 +42,9 @@ def test_the_result_does_not_depend_on_the_number_of_workers(
     assert outcome.num_run == 60
     assert same(tmp_path, whole)
     assert len(list(tmp_path.glob("eval_results.cpu*.jsonl"))) == workers
-    parts = [json.loads(path.read_text()) for path in tmp_path.glob("summary.cpu*.json")]
+    parts = [
+        json.loads(path.read_text(encoding="utf-8")) for path in tmp_path.glob("summary.cpu*.json")
+    ]
     assert sum(part["num_episodes"] for part in parts) == 60
 
 
@@ -107,7 +109,7 @@ def test_a_full_disk_ends_the_run_and_loses_nothing(whole: Path, tmp_path: Path)
         " resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n"
         f" supervise(RunSettings(out=Path({str(out)!r}), workers=1), SCRIPTED)"
     )
-    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8")
     assert ended.returncode != 0
     assert re.search("No space left|File too large", ended.stderr)
     num_done = len(list(read_records(EvalResult, out / "eval_results.cpu0.jsonl")))
@@ -124,7 +126,7 @@ def test_a_poisoned_example_is_retried_recorded_and_left_pending(
     errors = [
         json.loads(line)
         for path in tmp_path.glob("errors.*.jsonl")
-        for line in path.read_text().splitlines()
+        for line in path.read_text(encoding="utf-8").splitlines()
     ]
     bad = {error["episode_id"] for error in errors}
     assert len(errors) == 2 * len(bad) >= 2
@@ -153,7 +155,7 @@ def test_what_an_engine_started_ends_with_its_worker(
     monkeypatch.setenv(CHILDREN, str(tmp_path / "children"))
     monkeypatch.setenv(POISON, poison)
     supervise(RunSettings(out=tmp_path / "run", workers=1), SCRIPTED)
-    children = [int(pid) for pid in (tmp_path / "children").read_text().split()]
+    children = [int(pid) for pid in (tmp_path / "children").read_text(encoding="utf-8").split()]
     assert len(children) >= (2 if poison else 1)
 
     def is_alive(pid: int) -> bool:
@@ -171,7 +173,7 @@ def test_an_engine_that_always_fails_ends_the_run_with_its_error(
     monkeypatch.setenv(POISON, "error:")
     with pytest.raises(EngineError, match="three times in a row"):
         supervise(RunSettings(out=tmp_path, workers=1), SCRIPTED)
-    status = json.loads((tmp_path / "status.json").read_text())
+    status = json.loads((tmp_path / "status.json").read_text(encoding="utf-8"))
     assert status["state"] == "failed"
     assert "poisoned" in status["error"]
 

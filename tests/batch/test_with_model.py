@@ -37,6 +37,6 @@ def test_episodes_at_once_give_what_they_give_one_by_one(
 
     one, three = (timeless(tmp_path / name / "eval_results.jsonl") for name in ("one", "three"))
     assert one == three
-    summary = json.loads((tmp_path / "three" / "summary.json").read_text())
+    summary = json.loads((tmp_path / "three" / "summary.json").read_text(encoding="utf-8"))
     assert summary["batch_invariant"] == "to float32 rounding"
     assert summary["num_injections"] == 3

@@ -23,9 +23,9 @@ GOOD: dict[str, Any] = {
 
 def write(path: Path, *records: object) -> Path:
     if path.suffix == ".jsonl":
-        path.write_text("".join(json.dumps(record) + "\n" for record in records))
+        path.write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
     else:
-        path.write_text(json.dumps(records))
+        path.write_text(json.dumps(records), encoding="utf-8")
     return path
 
 

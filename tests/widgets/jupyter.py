@@ -37,12 +37,12 @@ def script(prompt, adapter):
 def write_variants(notebooks: Path) -> None:
     """Write every variant beside the notebook that it comes from."""
     for name, (source, changes) in VARIANTS.items():
-        text = (notebooks / f"{source}.ipynb").read_text()
+        text = (notebooks / f"{source}.ipynb").read_text(encoding="utf-8")
         for old, new in changes.items():
             assert old in text, (source, old)
             text = text.replace(old, new)
-        (notebooks / f"{name}.ipynb").write_text(text)
-    (notebooks / "slow.py").write_text(SLOW)
+        (notebooks / f"{name}.ipynb").write_text(text, encoding="utf-8")
+    (notebooks / "slow.py").write_text(SLOW, encoding="utf-8")
 
 
 HOSTILE = (
@@ -66,7 +66,7 @@ def write_hostile_data(path: Path) -> None:
         "supporting_facts": [[f"{HOSTILE[0]} title", 0]],
         "context": context,
     }
-    path.write_text(json.dumps([record]))
+    path.write_text(json.dumps([record]), encoding="utf-8")
 
 
 @dataclass
