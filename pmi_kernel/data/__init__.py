@@ -1,6 +1,13 @@
 """Data: reading, checking, fetching and inventing questions in HotpotQA's official layout."""
 
 from pmi_kernel.data.hotpot import write_examples
-from pmi_kernel.data.sources import data_hash, load_examples, resolve_source
+from pmi_kernel.data.sources import Data, data_hash, load_data, load_examples, resolve_source
 
-__all__ = ["data_hash", "load_examples", "resolve_source", "write_examples"]
+__all__ = [
+    "Data",
+    "data_hash",
+    "load_data",
+    "load_examples",
+    "resolve_source",
+    "write_examples",
+]

@@ -1,12 +1,13 @@
 """What is in a data source, and what is wrong with it."""
 
+import hashlib
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
 from pmi_kernel.data.hotpot import parse_example
-from pmi_kernel.data.sources import data_hash, raw_records, resolve_source
+from pmi_kernel.data.sources import raw_records, resolve_source
 from pmi_kernel.errors import DataError
 from pmi_kernel.metrics import normalize_answer
 from pmi_kernel.types import Example
@@ -64,10 +65,11 @@ def describe(source: str | Path) -> DataReport:
     Raises:
         DataError: The settings are not right, or the file is missing or cannot be read to its end.
     """
+    digest = hashlib.sha256()
     examples: list[Example] = []
     problems: list[str] = []
     seen: set[str] = set()
-    for where, record in raw_records(source):
+    for where, record in raw_records(source, watch=digest.update):
         try:
             example = parse_example(record, where)
         except DataError as error:
@@ -81,7 +83,7 @@ def describe(source: str | Path) -> DataReport:
     sizes = [len(example.task.context) for example in examples] or [0]
     return DataReport(
         source=resolve_source(str(source)),
-        sha256=data_hash(source),
+        sha256=digest.hexdigest(),
         num_examples=len(examples),
         types=dict(Counter(example.type for example in examples)),
         levels=dict(Counter(example.level for example in examples)),

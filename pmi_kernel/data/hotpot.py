@@ -7,55 +7,14 @@ The official files hold some sentence indices beyond their paragraph's end, whic
 are.
 """
 
-import gzip
 import json
 import os
 import tempfile
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import IO, cast
 
 from pmi_kernel.errors import DataError
 from pmi_kernel.types import Example, Gold, Paragraph, SupportingFact, Task
-
-
-def read_raw(path: Path) -> Iterator[tuple[str, object]]:
-    """Yield (where, record) for each record of a file, unchecked.
-
-    Raises:
-        DataError: The file is not whole JSON, gzip or UTF-8, or is empty.
-    """
-    name = path.name.removesuffix(".gz")
-    if not name.endswith((".json", ".jsonl")):
-        raise DataError(f"{path}: expected a .json or .jsonl file, plain or with .gz")
-    opener = gzip.open if path.name.endswith(".gz") else open
-    number = 0
-    try:
-        with cast("IO[str]", opener(path, "rt", encoding="utf-8")) as file:
-            if name.endswith(".jsonl"):
-                for line_number, line in enumerate(file, start=1):
-                    if line.strip():
-                        number = line_number
-                        yield f"{path}: line {line_number}", json.loads(line)
-            else:
-                records = json.load(file)
-                if not isinstance(records, list):
-                    raise DataError(f"{path}: expected one JSON array of records")
-                for number, record in enumerate(records, start=1):
-                    yield f"{path}: record {number}", record
-    except json.JSONDecodeError as error:
-        at = number + 1 if name.endswith(".jsonl") else error.lineno
-        raise DataError(
-            f"{path}: not whole JSON at line {at}, column {error.colno} ({error.msg}); "
-            "is the file truncated?"
-        ) from None
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: not UTF-8 ({error.reason} at byte {error.start})") from None
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise DataError(f"{path}: broken gzip file ({error}); is it truncated?") from None
-    if number == 0:
-        raise DataError(f"{path}: holds no records")
 
 
 def parse_example(record: object, where: str) -> Example:

@@ -1,10 +1,12 @@
 """Data sources: the names, paths and `world:` settings that stand for questions everywhere."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
-from pmi_kernel.data.hotpot import parse_example, read_raw, render_examples, to_record
+from pmi_kernel.data.hotpot import parse_example, render_examples, to_record
+from pmi_kernel.data.reading import read_raw
 from pmi_kernel.data.worlds import generate
 from pmi_kernel.data.worlds.settings import SCHEME, parse_source
 from pmi_kernel.errors import DataError
@@ -18,41 +20,76 @@ _NAMED = {
 }
 
 
-def load_examples(source: str | Path) -> list[Example]:
+@dataclass(frozen=True, slots=True)
+class Data:
+    """Every example of a data source, and what it was read from.
+
+    Attributes:
+        examples: In the file's order.
+        sha256: As `data_hash`, of the bytes that were decoded.
+        source: As `resolve_source`.
+    """
+
+    examples: tuple[Example, ...]
+    sha256: str
+    source: str
+
+
+def load_data(source: str | Path) -> Data:
     """Return every example of a data source; nothing is returned unless all of it is valid.
+
+    A file is read once, so examples and hash belong together even if it is being written to.
 
     Args:
         source: `sample` (the embedded default), `hotpotqa`, `hotpotqa-train`, a path, or fictional
             worlds: `world:` and settings (`WorldSettings`), as in `world:hops=3,n=40,seed=1`.
 
     Raises:
-        DataError: The settings are not right; or the file is missing, torn, or holds an invalid
-            record: names the file, the record (from 1) and the field.
+        DataError: The settings are not right; or the file is missing, torn, too large, or holds an
+            invalid record: names the file, the record (from 1) and the field.
     """
+    resolved, digest = resolve_source(str(source)), hashlib.sha256()
     if _is_world(source):
-        return generate(parse_source(str(source)))
-    examples = []
-    first_at: dict[str, str] = {}
-    for where, record in read_raw(_path(source)):
+        examples = generate(parse_source(resolved))
+        digest.update(render_examples(examples).encode())
+        return Data(tuple(examples), digest.hexdigest(), resolved)
+    found: dict[str, tuple[str, Example]] = {}
+    for where, record in read_raw(_path(source), watch=digest.update):
         example = parse_example(record, where)
         id_ = example.task.id
-        if id_ in first_at:
-            raise DataError(f"{where}, field '_id': {id_!r} stands at {first_at[id_]} already")
-        first_at[id_] = where.rsplit(": ", 1)[-1]
-        examples.append(example)
-    return examples
+        if id_ in found:
+            raise DataError(f"{where}, field '_id': {id_!r} stands at {found[id_][0]} already")
+        found[id_] = (where.rsplit(": ", 1)[-1], example)
+    return Data(tuple(example for _, example in found.values()), digest.hexdigest(), resolved)
 
 
-def raw_records(source: str | Path) -> Iterator[tuple[str, object]]:
+def load_examples(source: str | Path) -> list[Example]:
+    """Return every example of a data source.
+
+    Raises:
+        DataError: As `load_data`.
+    """
+    return list(load_data(source).examples)
+
+
+def raw_records(
+    source: str | Path, *, watch: Callable[[bytes | memoryview], object]
+) -> Iterator[tuple[str, object]]:
     """Yield (where, record) for each record of a data source, unchecked.
+
+    Args:
+        source: As `load_data`.
+        watch: Shown what `data_hash` hashes, once all are yielded.
 
     Raises:
         DataError: The settings are not right, or the file cannot be read to its end.
     """
     if not _is_world(source):
-        yield from read_raw(_path(source))
+        yield from read_raw(_path(source), watch=watch)
         return
-    for number, example in enumerate(load_examples(source), start=1):
+    examples = generate(parse_source(str(source)))
+    watch(render_examples(examples).encode())
+    for number, example in enumerate(examples, start=1):
         yield f"{source}: record {number}", to_record(example)
 
 
@@ -75,15 +112,16 @@ def data_hash(source: str | Path) -> str:
     """Return the sha256 of a data file's bytes; of a world, of those of the `.json` file it makes.
 
     Raises:
-        DataError: As `load_examples`.
+        DataError: The settings are not right, or the file cannot be read.
     """
     if _is_world(source):
-        return hashlib.sha256(render_examples(load_examples(source)).encode()).hexdigest()
-    digest = hashlib.sha256()
-    with _path(source).open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+        return load_data(source).sha256
+    path = _path(source)
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from None
 
 
 def _is_world(source: str | Path) -> bool:

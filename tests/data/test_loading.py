@@ -1,11 +1,12 @@
 import gzip
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pmi_kernel.data import load_examples, write_examples
+from pmi_kernel.data import data_hash, load_data, load_examples, resolve_source, write_examples
 from pmi_kernel.data.check import describe
 from pmi_kernel.data.synth import synthesize
 from pmi_kernel.errors import DataError
@@ -40,6 +41,26 @@ def test_every_layout_reads_the_same(tmp_path: Path, suffix: str, is_zipped: boo
         zipped.write_bytes(gzip.compress(path.read_bytes()))
         path = zipped
     assert load_examples(path) == examples
+
+
+@pytest.mark.parametrize("name", ["data.json", "data.jsonl", "data.json.gz", "data.jsonl.gz"])
+def test_data_is_loaded_with_the_hash_of_what_was_decoded(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name.removesuffix(".gz")
+    write_examples(synthesize(50, 3), path)
+    if name.endswith(".gz"):
+        # A second member, empty, and padding: all of it is the file's.
+        packed = gzip.compress(path.read_bytes()) + gzip.compress(b"") + bytes(9)
+        path = tmp_path / name
+        path.write_bytes(packed)
+    data = load_data(path)
+    assert data.sha256 == hashlib.sha256(path.read_bytes()).hexdigest() == data_hash(path)
+    assert list(data.examples) == synthesize(50, 3) == load_examples(path)
+    assert data.source == resolve_source(str(path)) == str(path.resolve())
+
+
+def test_named_data_keeps_its_name() -> None:
+    assert load_data("sample").source == "sample"
+    assert load_data("sample").sha256 == data_hash("sample")
 
 
 def without(field: str) -> dict[str, Any]:
