@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 from tqdm.auto import tqdm
@@ -31,6 +31,8 @@ class DemoSettings(Settings):
 
     data: str = "sample"
     """Questions, as in pmi run."""
+    engine: Literal["hf", "vllm", "scripted"] = "hf"
+    """Serving engine, as in pmi run."""
     model: str = EMBEDDED
     """Model, as in pmi run."""
     limit: Annotated[int, Field(ge=1)] = 4
@@ -41,11 +43,11 @@ class DemoSettings(Settings):
 
 def demo(settings: DemoSettings) -> int:
     """Ask the same questions closed book, with retrieval, and with injected memory; print both."""
-    model = settings.model
+    served: dict[str, Any] = {"engine": settings.engine, "model": settings.model}
     configs: dict[str, SystemConfig] = {
-        "closed_book": ClosedBookConfig(model=model),
-        "without_injection": PmiConfig(model=model, **RECOMMENDED),
-        "with_injection": PmiConfig(model=model, train_mem=True, **RECOMMENDED),
+        "closed_book": ClosedBookConfig(**served),
+        "without_injection": PmiConfig(**served, **RECOMMENDED),
+        "with_injection": PmiConfig(**served, train_mem=True, **RECOMMENDED),
     }
     questions = settings.out / "questions.json"
     examples = load_examples(settings.data)
