@@ -10,8 +10,8 @@ from tqdm.auto import tqdm
 
 from pmi_kernel.data.sources import data_hash, load_examples
 from pmi_kernel.errors import DataError
+from pmi_kernel.resources import fetched_dir
 
-_ROOT = Path(__file__).resolve().parents[2]
 _TIMEOUT_S = 30
 _BLOCK_BYTES = 8192
 
@@ -36,10 +36,8 @@ HOTPOTQA: tuple[Source, ...] = (
 """The dev-distractor and train files (Yang et al. 2018; CC BY-SA 4.0)."""
 
 
-def fetch(
-    sources: tuple[Source, ...] = HOTPOTQA, folder: Path = _ROOT / "data" / "hotpotqa"
-) -> list[Path]:
-    """Return the files, downloading what is not there yet.
+def fetch(sources: tuple[Source, ...] = HOTPOTQA, folder: Path | None = None) -> list[Path]:
+    """Return the files, downloading what is not there yet, by default to `fetched_dir`.
 
     A file counts as there when its hash is the one that was recorded after its download. A download
     that broke off leaves a `.part` file, which the next call goes on with if the server's file is
@@ -48,6 +46,7 @@ def fetch(
     Raises:
         DataError: The network failed, what came is not whole, or a file was changed since.
     """
+    folder = folder or fetched_dir("hotpotqa")
     folder.mkdir(parents=True, exist_ok=True)
     return [_fetch_one(source, folder / source.filename) for source in sources]
 

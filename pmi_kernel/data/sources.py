@@ -10,14 +10,8 @@ from pmi_kernel.data.reading import read_raw
 from pmi_kernel.data.worlds import generate
 from pmi_kernel.data.worlds.settings import SCHEME, parse_source
 from pmi_kernel.errors import DataError
+from pmi_kernel.resources import fetched_dir, resource
 from pmi_kernel.types import Example
-
-_ROOT = Path(__file__).resolve().parents[2]
-_NAMED = {
-    "sample": _ROOT / "data" / "sample" / "fictional_60.json",
-    "hotpotqa": _ROOT / "data" / "hotpotqa" / "hotpot_dev_distractor_v1.json",
-    "hotpotqa-train": _ROOT / "data" / "hotpotqa" / "hotpot_train_v1.1.json",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +99,7 @@ def resolve_source(source: str) -> str:
     if _is_world(source):
         return parse_source(source).source
     path = _path(source)
-    return source if source in _NAMED else str(path.resolve())
+    return source if source in _named() else str(path.resolve())
 
 
 def data_hash(source: str | Path) -> str:
@@ -128,13 +122,22 @@ def _is_world(source: str | Path) -> bool:
     return str(source).startswith(SCHEME)
 
 
+def _named() -> dict[str, Path]:
+    return {
+        "sample": resource("data/sample/fictional_60.json"),
+        "hotpotqa": fetched_dir("hotpotqa") / "hotpot_dev_distractor_v1.json",
+        "hotpotqa-train": fetched_dir("hotpotqa") / "hotpot_train_v1.1.json",
+    }
+
+
 def _path(source: str | Path) -> Path:
-    path = _NAMED.get(str(source), Path(source))
+    named = _named()
+    path = named.get(str(source), Path(source))
     if path.is_file():
         return path
-    if str(source) in _NAMED and str(source) != "sample":
+    if str(source) in named and str(source) != "sample":
         raise DataError(f"{source}: not here yet; run `pmi data fetch hotpotqa`")
     raise DataError(
-        f"{path}: no such file (names are {', '.join(_NAMED)}; fictional worlds are "
+        f"{path}: no such file (names are {', '.join(named)}; fictional worlds are "
         f"{SCHEME}name=value,...)"
     )
