@@ -1,5 +1,6 @@
 """What a run keeps about itself: configuration, data, model, versions and commit."""
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from typing import Any
 from pmi_kernel import __version__
 from pmi_kernel.config import SystemConfig
 from pmi_kernel.errors import ConfigError
+from pmi_kernel.resources import PACKAGE
 
 _PACKAGES = ("torch", "transformers", "peft", "numpy", "bm25s", "llguidance", "pydantic")
 
@@ -71,10 +73,13 @@ def package_versions() -> dict[str, str]:
 
 
 def git_state() -> dict[str, object]:
-    """Return the commit of the workbench's own checkout and whether it was changed since."""
+    """Return which code this is: its commit, whether it was changed since, and its own hash.
+
+    The commit is None where the package is not from a git work tree of its own, as in a wheel.
+    """
+    root = PACKAGE.parent
 
     def git(*words: str) -> str | None:
-        root = Path(__file__).resolve().parents[2]
         try:
             done = subprocess.run(
                 ["git", *words], cwd=root, capture_output=True, encoding="utf-8", check=True
@@ -83,11 +88,23 @@ def git_state() -> dict[str, object]:
             return None
         return done.stdout.strip()
 
-    status = git("status", "--porcelain")
+    # Whoever tracks this very file, from its own root, is the workbench's repository.
+    own = f"{PACKAGE.name}/__init__.py"
+    is_own = git("ls-files", "--full-name", own) == own
+    status = git("status", "--porcelain") if is_own else None
     return {
-        "commit": git("rev-parse", "HEAD"),
+        "commit": git("rev-parse", "HEAD") if is_own else None,
         "is_dirty": None if status is None else bool(status),
+        "code_sha256": _code_hash(),
     }
+
+
+def _code_hash() -> str:
+    """The sha256 over the package's modules: the same in a source tree and in a wheel of it."""
+    digest = hashlib.sha256()
+    for path in sorted(PACKAGE.rglob("*.py")):
+        digest.update(f"{path.relative_to(PACKAGE).as_posix()}\n".encode() + path.read_bytes())
+    return digest.hexdigest()
 
 
 def write_json(path: Path, value: object) -> None:
