@@ -1,5 +1,6 @@
 """The verbs of `pmi` that need the widgets."""
 
+import argparse
 import json
 import os
 import shlex
@@ -12,11 +13,11 @@ from typing import Annotated
 import tyro
 
 from pmi_kernel.errors import ConfigError, DataError
+from pmi_kernel.resources import copy_notebooks, source_tree
 from widgets.render import page
 from widgets.replay import Recording
 
-NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
-
+_FIRST = "notebooks/01_single_episode.ipynb"
 _OVERRIDES = {
     # Without their state, the views of a saved notebook would be "model not found".
     "@jupyter-widgets/jupyterlab-manager:plugin": {"saveState": True},
@@ -201,11 +202,22 @@ def export(words: Sequence[str]) -> int:
 
 
 def lab(words: Sequence[str]) -> int:
-    """Open JupyterLab at the first notebook; options after it go to JupyterLab."""
+    """Open JupyterLab at the first notebook; options after it go to JupyterLab.
+
+    That is in a source tree, else in the working directory; `--copy FOLDER` first copies the
+    notebooks and the example runs to a folder and opens that.
+    """
     from widgets.export import export_settings
 
-    if not NOTEBOOKS.is_dir():
-        raise ConfigError(f"{NOTEBOOKS} is not there; `pmi lab` runs from a checkout")
+    own = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    own.add_argument("--copy", type=Path, nargs="?", const=Path())
+    chosen, words = own.parse_known_args(words)
+    if chosen.copy is not None:
+        copy_notebooks(chosen.copy)
+    home = (chosen.copy or source_tree() or Path()).resolve()
+    has_notebooks = (home / _FIRST).is_file()
+    if not has_notebooks:
+        print(f"no notebooks in {home}; `pmi lab --copy FOLDER` brings them")
     settings = Path(tempfile.mkdtemp(prefix="pmi-lab-"))
     (settings / "labconfig").mkdir()
     overrides = settings / "labconfig" / "default_setting_overrides.json"
@@ -218,8 +230,8 @@ def lab(words: Sequence[str]) -> int:
     os.environ["JUPYTER_CONFIG_PATH"] = os.pathsep.join(paths)
     options = {
         "--ServerApp.ip": "127.0.0.1",
-        "--ServerApp.root_dir": str(NOTEBOOKS.parent),
-        "--LabApp.default_url": "/lab/tree/notebooks/01_single_episode.ipynb",
+        "--ServerApp.root_dir": str(home),
+        "--LabApp.default_url": f"/lab/tree/{_FIRST}" if has_notebooks else "/lab",
         "--LabApp.news_url": "",
     }
     if hasattr(os, "geteuid") and os.geteuid() == 0:

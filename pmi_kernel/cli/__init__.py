@@ -27,7 +27,7 @@ _USAGE = """usage: pmi VERB [options]
            | write world:hops=3,n=40 --out F
   bench    measure; without a name, lists the benchmarks
   show     one recorded episode: pmi show runs/x EPISODE_ID --html out.html
-  lab      open JupyterLab at the first notebook, on loopback
+  lab      open JupyterLab on loopback; --copy FOLDER puts the notebooks there first
   export   a saved notebook as one HTML page: pmi export notebooks/x.ipynb --html x.html
 
 pmi VERB --help lists a verb's options."""

@@ -1,0 +1,162 @@
+"""The wheel, installed into an environment of its own, and used away from the source tree."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import sysconfig
+import time
+import urllib.request
+import venv
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from pmi_kernel.batch.record import git_state
+
+FROM_THE_TREE = ("pmi_kernel", "widgets", "notebooks", "data/sample", "runs/example")
+FROM_THE_TREE += ("runs/example_study", "pyproject.toml", "setup.py", "README.md", "LICENSE")
+
+
+def copy_tree(root: Path, to: Path) -> Path:
+    """Copy what a wheel is made of, so that building leaves nothing in the source tree."""
+    for name in FROM_THE_TREE:
+        (to / name).parent.mkdir(parents=True, exist_ok=True)
+        if (root / name).is_dir():
+            shutil.copytree(root / name, to / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(root / name, to / name)
+    return to
+
+
+def call(*words: str | Path, cwd: Path, **env: str) -> str:
+    """Run a command to its end and return what it printed."""
+    done = subprocess.run(
+        words, cwd=cwd, env=environment(**env), capture_output=True, text=True, timeout=600
+    )
+    assert done.returncode == 0, f"{words}: {done.stdout[-2000:]}\n{done.stderr[-4000:]}"
+    return done.stdout
+
+
+def environment(**env: str) -> dict[str, str]:
+    return {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "PMI_DATA")} | env
+
+
+def commit_all(folder: Path) -> str:
+    for words in (
+        ("init", "-q"),
+        ("add", "-A"),
+        ("-c", "user.name=a", "-c", "user.email=a@b", "commit", "-q", "--allow-empty", "-m", "all"),
+    ):
+        call("git", *words, cwd=folder)
+    return call("git", "rev-parse", "HEAD", cwd=folder).strip()
+
+
+@pytest.fixture(scope="module")
+def home(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An environment with the wheel and, from the running one, everything that it needs."""
+    home = tmp_path_factory.mktemp("wheel")
+    source = copy_tree(root, home / "source")
+    pip = (sys.executable, "-m", "pip", "--quiet")
+    build = ("wheel", "--no-deps", "--no-index", "--no-build-isolation", "--wheel-dir", home)
+    call(*pip, *build, source, cwd=home)
+    shutil.rmtree(source)
+    venv.create(home / "env", symlinks=True)
+    (wheel,) = home.glob("*.whl")
+    install = ("--python", home / "env/bin/python", "install", "--no-deps", "--no-index")
+    call(*pip, *install, wheel, cwd=home)
+    # A folder that a .pth file names is searched, but its own .pth files, the editable install's
+    # among them, are not read.
+    (site,) = (home / "env").glob("lib/python*/site-packages")
+    (site / "needs.pth").write_text(sysconfig.get_path("purelib"))
+    return home / "env"
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path) -> Path:
+    """A folder in somebody else's git repository."""
+    commit_all(tmp_path)
+    return tmp_path
+
+
+def test_a_wheel_runs_what_a_source_tree_runs(home: Path, elsewhere: Path) -> None:
+    def pmi(*words: str) -> str:
+        return call(home / "bin/pmi", *words, cwd=elsewhere)
+
+    assert "60 valid examples, 0 invalid" in pmi("data", "check", "sample")
+    pmi("run", "--limit", "1", "--engine", "scripted", "--train_mem", "--out", "run")
+    (episode,) = pmi("show", "run").splitlines()
+    pmi("show", "run", episode.split()[0], "--html", "episode.html")
+    assert "<html" in (elsewhere / "episode.html").read_text()
+    assert "with_injection" in pmi("demo", "--engine", "scripted", "--limit", "2")
+    config = json.loads((elsewhere / "run" / "config.json").read_text())
+    assert config["git"]["commit"] is None
+    assert config["git"]["code_sha256"] == git_state()["code_sha256"]
+
+
+@pytest.mark.slow
+@pytest.mark.model
+def test_a_wheels_demo_runs_on_the_embedded_model(home: Path, elsewhere: Path) -> None:
+    assert "with_injection" in call(home / "bin/pmi", "demo", "--limit", "1", cwd=elsewhere)
+
+
+def test_a_wheel_fetches_into_the_users_data(home: Path, elsewhere: Path) -> None:
+    code = "from pmi_kernel import resources as r; print(r.PACKAGE, r.fetched_dir('hotpotqa'))"
+    package, folder = call(
+        home / "bin/python", "-c", code, cwd=elsewhere, XDG_DATA_HOME=str(elsewhere)
+    ).split()
+    assert Path(package).is_relative_to(home)
+    assert folder == str(elsewhere / "pmi-workbench" / "hotpotqa")
+
+
+@contextmanager
+def lab(home: Path, cwd: Path, *words: str) -> Iterator[str]:
+    """Start `pmi lab`, yield its address once it is there, and end it."""
+    runtime = cwd / "runtime"
+    env = environment(
+        HOME=str(cwd),
+        JUPYTER_TOKEN="only-a-test",
+        JUPYTER_RUNTIME_DIR=str(runtime),
+        JUPYTERLAB_DIR=str(Path(sys.prefix) / "share/jupyter/lab"),
+    )
+    command = [home / "bin/pmi", "lab", *words, "--no-browser", "--ServerApp.port=0"]
+    with (cwd / "lab.log").open("w") as log:
+        server = subprocess.Popen(command, cwd=cwd, env=env, stdout=log, stderr=log)
+    try:
+        info = runtime / f"jpserver-{server.pid}.json"
+        deadline = time.monotonic() + 120
+        while not info.is_file():
+            if server.poll() is not None or time.monotonic() > deadline:
+                pytest.fail(f"no JupyterLab: {(cwd / 'lab.log').read_text()[-2000:]}")
+            time.sleep(0.05)
+        yield json.loads(info.read_text())["url"]
+        server.send_signal(signal.SIGTERM)
+        assert server.wait(60) == 0
+    finally:
+        server.kill()
+        server.wait()
+
+
+def test_a_wheels_lab_serves_a_copy_of_the_notebooks(
+    home: Path, tmp_path: Path, root: Path
+) -> None:
+    with lab(home, tmp_path, "--copy", "mine") as url:
+        first = "notebooks/01_single_episode.ipynb"
+        with urllib.request.urlopen(f"{url}files/{first}?token=only-a-test") as answer:
+            assert answer.read() == (root / first).read_bytes()
+        with urllib.request.urlopen(f"{url}lab/tree/{first}?token=only-a-test") as answer:
+            assert b"JupyterLab" in answer.read()
+    copies = {path.relative_to(tmp_path / "mine") for path in (tmp_path / "mine").rglob("*.json*")}
+    assert Path("runs/example/episode_trace.jsonl") in copies
+    assert Path("runs/example_study/study.json") in copies
+    assert len(list((tmp_path / "mine/notebooks").iterdir())) == 4
+
+
+def test_a_lab_without_notebooks_says_how_to_have_them(home: Path, tmp_path: Path) -> None:
+    with lab(home, tmp_path) as url, urllib.request.urlopen(f"{url}api") as answer:
+        assert answer.status == 200
+    assert "`pmi lab --copy FOLDER` brings them" in (tmp_path / "lab.log").read_text()
