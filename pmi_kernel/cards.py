@@ -72,7 +72,7 @@ def read_cards(run: Path) -> list[ReportCard]:
     cards = [
         episode_card(trace, Gold(result.answers, known=result.known))
         for trace in read_records(Trace, run / f"{TRACES}.jsonl")
-        for result in [results[trace.task.id]]
+        if (result := results.get(trace.task.id))
     ]
     if not any(cards):
         raise DataError(f"{run}: no episode has an injection")

@@ -6,6 +6,7 @@ import os
 import re
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, TypeVar, cast
 
@@ -33,6 +34,7 @@ _ADAPTERS: dict[type, TypeAdapter[Any]] = {
     Trace: TypeAdapter(Trace),
     EvalResult: TypeAdapter(EvalResult),
 }
+_OBJECT = TypeAdapter(dict[str, Any])
 
 
 def encode(record: Trace | EvalResult) -> str:
@@ -45,7 +47,7 @@ def encode(record: Trace | EvalResult) -> str:
     return json.dumps({"schema": SCHEMA, **fields}, allow_nan=False, ensure_ascii=False)
 
 
-def decode(kind: type[Record], line: str, *, where: str = "record") -> Record:
+def decode(kind: type[Record], line: str | bytes, *, where: str = "record") -> Record:
     """Return the record that `encode` wrote.
 
     Args:
@@ -56,14 +58,7 @@ def decode(kind: type[Record], line: str, *, where: str = "record") -> Record:
     Raises:
         DataError: The line is no JSON object, has another schema version, or lacks a field.
     """
-    try:
-        fields = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise DataError(
-            f"{where}: not a line of JSON ({error.msg} at column {error.colno})"
-        ) from None
-    if not isinstance(fields, dict):
-        raise DataError(f"{where}: expected a JSON object, found {type(fields).__name__}")
+    fields = _parse(line, where)
     version = fields.pop("schema", None)
     if version != SCHEMA:
         raise DataError(
@@ -78,6 +73,17 @@ def decode(kind: type[Record], line: str, *, where: str = "record") -> Record:
         raise DataError(f"{where}: field {name!r}: {first['msg']}") from None
 
 
+def _parse(line: str | bytes, where: str) -> dict[str, Any]:
+    try:
+        return _OBJECT.validate_json(line)
+    except ValidationError as error:
+        first = error.errors()[0]
+        if first["type"] == "dict_type":
+            found = type(first["input"]).__name__
+            raise DataError(f"{where}: expected a JSON object, found {found}") from None
+        raise DataError(f"{where}: not a line of JSON ({first['msg']})") from None
+
+
 def record_id(line: bytes, where: str) -> str:
     """Return the episode id of a record's line, without reading the rest of it where possible.
 
@@ -85,27 +91,31 @@ def record_id(line: bytes, where: str) -> str:
         DataError: The line is no trace and no result.
     """
     if found := _ID.match(line):
-        return json.loads(found.group(1))
+        line = b'{"episode_id": %b}' % found.group(1)
+    fields = _parse(line, where)
     try:
-        fields = json.loads(line)
-        return fields["task"]["id"] if "task" in fields else fields["episode_id"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{where}: not a trace and not a result ({error!r})") from None
+        return str(fields["task"]["id"] if "task" in fields else fields["episode_id"])
+    except (KeyError, TypeError):
+        raise DataError(f"{where}: not a trace and not a result") from None
 
 
-def line_places(path: Path) -> dict[str, int]:
-    """Return where each whole line of a JSONL file begins, by episode id; the last one counts.
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of a file: its number from 1, its first byte's place, and its bytes."""
 
-    Raises:
-        DataError: As `record_id`.
-    """
-    places, offset = {}, 0
+    number: int
+    offset: int
+    text: bytes
+
+
+def read_lines(path: Path) -> Iterator[Line]:
+    """Yield the lines of a file in order; a torn last line (no line end) is left out."""
+    offset = 0
     with path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
-            if line.endswith(b"\n"):
-                places[record_id(line, f"{path}:{number}")] = offset
-            offset += len(line)
-    return places
+        for number, text in enumerate(file, start=1):
+            if text.endswith(b"\n"):
+                yield Line(number, offset, text)
+            offset += len(text)
 
 
 def read_records(kind: type[Record], path: Path) -> Iterator[Record]:
@@ -114,10 +124,25 @@ def read_records(kind: type[Record], path: Path) -> Iterator[Record]:
     Raises:
         DataError: A whole line cannot be read; names file and line.
     """
-    with path.open(encoding="utf-8", newline="\n") as file:
-        for number, line in enumerate(file, start=1):
-            if line.endswith("\n"):
-                yield decode(kind, line, where=f"{path}:{number}")
+    for line in read_lines(path):
+        yield decode(kind, line.text, where=f"{path}:{line.number}")
+
+
+def read_whole(
+    kind: type[Record], path: Path, unreadable: list[str]
+) -> Iterator[tuple[Line, Record]]:
+    """Yield the lines of a JSONL file that are records, in order, each with its record.
+
+    Args:
+        kind: `Trace` or `EvalResult`.
+        path: The file.
+        unreadable: Takes the place of each other line, e.g. `eval_results.cpu0.jsonl:7`.
+    """
+    for line in read_lines(path):
+        try:
+            yield line, decode(kind, line.text)
+        except DataError:
+            unreadable.append(f"{path.name}:{line.number}")
 
 
 class RecordWriter:

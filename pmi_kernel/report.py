@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from pmi_kernel.compare import Comparison
     from pmi_kernel.grid import Grid
 
+_MOST_CONFLICTS = 5
+"""Most episodes with results that differ that are named one by one."""
+
 
 def render_table(
     header: Sequence[str], rows: Sequence[Sequence[str]], *, max_chars: int = 44
@@ -59,8 +62,27 @@ def render_summary(summary: Mapping[str, Any], out: Path) -> str:
             f"wrong passage {'-' if control is None else f'{control:+.2f}'}, "
             f"drift {probes['drift_kl_nats']:.3f} nats per token"
         )
+    lines += _warnings(summary)
     lines.append(f"  written to {out}/ (summary.json, eval_results.jsonl, episode_trace.jsonl)")
     return "\n".join(lines)
+
+
+def _warnings(summary: Mapping[str, Any]) -> list[str]:
+    """What a reader of the numbers should know about the files that they came from."""
+    lines = []
+    if num := summary["num_unreadable_lines"]:
+        lines.append(
+            f"  {num} line{' cannot' if num == 1 else 's cannot'} be read (the first: "
+            f"{summary['first_unreadable_line']}); an episode that only such a line had is owed "
+            "again"
+        )
+    conflicts = summary["conflicts"]
+    for id_, (kept, *others) in list(conflicts.items())[:_MOST_CONFLICTS]:
+        lines.append(f"  {id_!r} has results that differ: {kept} (kept), {', '.join(others)}")
+    if len(conflicts) > _MOST_CONFLICTS:
+        more = len(conflicts) - _MOST_CONFLICTS
+        lines.append(f"  and {more} more episodes, listed in summary.json (conflicts)")
+    return lines
 
 
 def render_jobs(statuses: Mapping[str, Mapping[str, Any]]) -> str:

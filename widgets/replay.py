@@ -7,7 +7,7 @@ from typing import Any
 
 from pmi_kernel.batch.record import read_json
 from pmi_kernel.errors import DataError
-from pmi_kernel.records import read_records
+from pmi_kernel.records import read_whole
 from pmi_kernel.traces import TraceFile
 from pmi_kernel.types import EvalResult, Trace
 from widgets.render import Node
@@ -32,6 +32,8 @@ class Recording:
         self._files: dict[Path, tuple[float, TraceFile]] = {}
         self._notes = _notes(self._folder / "config.json")
         self.results: dict[str, EvalResult] = {}
+        self.unreadable: list[str] = []
+        """Where the lines are that no result could be read from."""
         self.refresh()
 
     @property
@@ -53,10 +55,11 @@ class Recording:
         is_changed = stamps != {path: stamp for path, (stamp, _) in self._files.items()}
         if is_changed:
             self._files = {path: (stamp, TraceFile(path)) for path, stamp in stamps.items()}
+            self.unreadable = []
             self.results = {
                 result.episode_id: result
                 for path in sorted(self._folder.glob("eval_results*.jsonl"), reverse=True)
-                for result in read_records(EvalResult, path)
+                for _, result in read_whole(EvalResult, path, self.unreadable)
             }
         return is_changed
 
@@ -79,10 +82,14 @@ class Recording:
         Raises:
             DataError: There is no such episode, or its line cannot be read.
         """
+        problem = DataError(f"{self._path}: no episode {episode_id!r} among {len(self.ids)}")
         for _, file in self._files.values():
             if episode_id in file:
-                return file[episode_id]
-        raise DataError(f"{self._path}: no episode {episode_id!r} among {len(self.ids)}")
+                try:
+                    return file[episode_id]
+                except DataError as error:  # damaged here; another file may have it whole
+                    problem = error
+        raise problem
 
     def nodes(self, episode_id: str) -> list[Node]:
         """Return one episode as nodes.
@@ -177,6 +184,8 @@ class Replay(View):
         about = f"{len(found)} of {len(ids)} episodes in {self._path}"
         if len(choices) < len(found):
             about += f", the first {len(choices)} shown"
+        if unreadable := self._recording.unreadable:
+            about += f"; lines that cannot be read: {len(unreadable)}, the first {unreadable[0]}"
         columns = ("episode", "answer", "EM", "F1", "type", "level", "end")
         table = {"about": about, "columns": columns, "choices": choices, "selected": self._chosen}
         self.show(

@@ -2,47 +2,99 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from pmi_kernel.batch.record import write_json
-from pmi_kernel.records import line_places, read_records
+from pmi_kernel.records import read_records, read_whole
 from pmi_kernel.types import EvalResult, Probe, Trace
 
 RESULTS, TRACES, ERRORS = "eval_results", "episode_trace", "errors"
 
 
 @dataclass(frozen=True, slots=True)
+class Merged:
+    """What a merge came to.
+
+    Attributes:
+        num_episodes: Episodes that are done.
+        conflicts: Where the results of an episode are that has several, which differ in more than
+            time, by its id; the first one is kept: that of the first file in the order of the
+            names.
+        num_unreadable: Lines that are torn or of another layout; their episodes are owed again,
+            unless another file has them.
+        unreadable: Where the first of those lines is; empty where there is none.
+    """
+
+    num_episodes: int
+    conflicts: Mapping[str, tuple[str, ...]]
+    num_unreadable: int
+    unreadable: str
+
+
+@dataclass(frozen=True, slots=True)
 class _Place:
-    """Where an episode's two lines are."""
+    """Where an episode's two lines are, and what it came to."""
 
     result: tuple[Path, int]
     trace: tuple[Path, int]
+    outcome: int
 
 
-def _places(out: Path) -> dict[str, _Place]:
-    """Where each episode that is done is, by id; it is done when result and trace are both whole.
+class _Scan:
+    """Every line of a run's files: which episodes are done, and what is wrong with the rest.
 
-    The trace is taken from the worker that wrote the result: another worker, killed between the
-    two, may have left a trace of its own.
+    An episode is done when a result and its trace both decode whole. The trace is taken from the
+    worker that wrote the result: another worker, killed between the two, may have left a trace of
+    its own. Of several results the first file's counts, and within a file the last one.
     """
-    found: dict[str, _Place] = {}
-    files = sorted(out.glob(f"{RESULTS}.*.jsonl"))
-    if (out / f"{RESULTS}.jsonl").exists():
-        files.append(out / f"{RESULTS}.jsonl")
-    for path in files:
-        twin = path.with_name(path.name.replace(RESULTS, TRACES, 1))
-        traces = line_places(twin) if twin.exists() else {}
-        for episode_id, offset in line_places(path).items():
-            if episode_id in traces and episode_id not in found:
-                found[episode_id] = _Place((path, offset), (twin, traces[episode_id]))
-    return found
+
+    def __init__(self, out: Path) -> None:
+        self.places: dict[str, _Place] = {}
+        self.unreadable: list[str] = []
+        self._seen: dict[str, dict[int, str]] = {}  # where each outcome was seen first
+        files = sorted(out.glob(f"{RESULTS}.*.jsonl"))
+        if (out / f"{RESULTS}.jsonl").exists():
+            files.append(out / f"{RESULTS}.jsonl")
+        for path in files:
+            self._read(path, path.with_name(path.name.replace(RESULTS, TRACES, 1)))
+
+    @property
+    def conflicts(self) -> dict[str, tuple[str, ...]]:
+        """See `Merged`."""
+        return {
+            id_: (seen[kept], *(place for outcome, place in seen.items() if outcome != kept))
+            for id_, seen in self._seen.items()
+            if len(seen) > 1 and id_ in self.places
+            for kept in [self.places[id_].outcome]
+        }
+
+    def _read(self, path: Path, twin: Path) -> None:
+        results: dict[str, tuple[int, int]] = {}
+        for line, result in read_whole(EvalResult, path, self.unreadable):
+            outcome = hash(_timeless(result))
+            results[result.episode_id] = line.offset, outcome
+            seen = self._seen.setdefault(result.episode_id, {})
+            seen.setdefault(outcome, f"{path.name}:{line.number}")
+        traces: dict[str, int] = {}
+        if (owed := results.keys() - self.places.keys()) and twin.exists():
+            for line, trace in read_whole(Trace, twin, self.unreadable):
+                traces[trace.task.id] = line.offset
+        for id_ in owed & traces.keys():
+            offset, outcome = results[id_]
+            self.places[id_] = _Place((path, offset), (twin, traces[id_]), outcome)
+
+
+def _timeless(result: EvalResult) -> str:
+    """What a result says, without what differs from one time to another."""
+    costs = {k: v for k, v in sorted(result.costs.items()) if not k.endswith("_s")}
+    return repr(replace(result, costs=costs))
 
 
 def done_ids(out: Path) -> set[str]:
     """Return the ids of the episodes that are done; a torn line does not count."""
-    return set(_places(out))
+    return set(_Scan(out).places)
 
 
 def read_results(out: Path) -> dict[str, EvalResult]:
@@ -53,21 +105,29 @@ def read_results(out: Path) -> dict[str, EvalResult]:
     return {result.episode_id: result for result in read_records(EvalResult, path)}
 
 
-def merge(out: Path) -> int:
+def merge(out: Path) -> Merged:
     """Write `eval_results.jsonl` and `episode_trace.jsonl` from the workers' files.
 
     Lines are copied as they stand, sorted by episode id, so memory does not grow with their size.
-
-    Returns:
-        How many episodes there are.
+    Both files are whole before either takes its name.
     """
-    places = dict(sorted(_places(out).items()))
-    _copy_lines(out / f"{RESULTS}.jsonl", (place.result for place in places.values()))
-    _copy_lines(out / f"{TRACES}.jsonl", (place.trace for place in places.values()))
-    return len(places)
+    scan = _Scan(out)
+    places = [scan.places[id_] for id_ in sorted(scan.places)]
+    merged = {
+        # The trace first: a result without its trace would not count as done.
+        out / f"{TRACES}.jsonl": [place.trace for place in places],
+        out / f"{RESULTS}.jsonl": [place.result for place in places],
+    }
+    partials = {path: _copy_lines(path, lines) for path, lines in merged.items()}
+    for path, partial in partials.items():
+        partial.replace(path)
+    return Merged(
+        len(places), scan.conflicts, len(scan.unreadable), next(iter(scan.unreadable), "")
+    )
 
 
-def _copy_lines(path: Path, places: Iterable[tuple[Path, int]]) -> None:
+def _copy_lines(path: Path, places: Iterable[tuple[Path, int]]) -> Path:
+    """Write the lines beside `path`, and return where."""
     partial = path.with_name(path.name + ".partial")
     sources: dict[Path, Any] = {}
     try:
@@ -79,17 +139,26 @@ def _copy_lines(path: Path, places: Iterable[tuple[Path, int]]) -> None:
     finally:
         for file in sources.values():
             file.close()
-    partial.replace(path)
+    return partial
 
 
 def write_summary(
-    out: Path, record: Mapping[str, Any], *, num_pending: int, num_errors: int, wall_s: float
+    out: Path,
+    record: Mapping[str, Any],
+    merged: Merged,
+    *,
+    num_pending: int,
+    num_errors: int,
+    wall_s: float,
 ) -> dict[str, Any]:
     """Write `summary.json` from the merged files and return it: scores, ends, costs, the record."""
     summary = {
         **summarize(_records(EvalResult, out / f"{RESULTS}.jsonl")),
         "num_pending": num_pending,
         "num_errors": num_errors,
+        "conflicts": merged.conflicts,
+        "num_unreadable_lines": merged.num_unreadable,
+        "first_unreadable_line": merged.unreadable,
         "wall_s": wall_s,
         "probes": summarize_probes(
             probe for trace in _records(Trace, out / f"{TRACES}.jsonl") for probe in trace.probes
@@ -110,7 +179,8 @@ def write_worker_summaries(out: Path) -> None:
     """Write each worker's `summary.NAME.json`: what it did over all calls of the run."""
     for path in out.glob(f"{RESULTS}.*.jsonl"):
         name = path.name.removeprefix(f"{RESULTS}.").removesuffix(".jsonl")
-        write_json(out / f"summary.{name}.json", summarize(read_records(EvalResult, path)))
+        results = {one.episode_id: one for _, one in read_whole(EvalResult, path, [])}
+        write_json(out / f"summary.{name}.json", summarize(results.values()))
 
 
 def summarize(results: Iterable[EvalResult]) -> dict[str, Any]:

@@ -1,9 +1,12 @@
 """How a run is doing while it runs: scores read from its files as they grow."""
 
-import json
+from contextlib import suppress
 from pathlib import Path
 
 from pmi_kernel.batch.merge import RESULTS
+from pmi_kernel.errors import DataError
+from pmi_kernel.records import decode
+from pmi_kernel.types import EvalResult
 
 
 class RunningScores:
@@ -31,7 +34,8 @@ class RunningScores:
                     if not line.endswith(b"\n"):
                         break
                     self._offsets[path] = self._offsets.get(path, 0) + len(line)
-                    record = json.loads(line)
-                    self.em[record["episode_id"]] = record["em"]
-                    self.f1[record["episode_id"]] = record["f1"]
+                    with suppress(DataError):  # a damaged line is an episode owed again
+                        result = decode(EvalResult, line)
+                        self.em[result.episode_id] = result.em
+                        self.f1[result.episode_id] = result.f1
         return len(self.em)

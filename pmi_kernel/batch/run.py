@@ -91,13 +91,14 @@ class Run:
 
     def finish(self, num_errors: int) -> dict[str, Any]:
         """Merge the workers' files, write the summaries and return that of the whole run."""
-        num_done = merge(self.out)
+        merged = merge(self.out)
         write_worker_summaries(self.out)
         record = self._record or read_json(self.out / "config.json")
         return write_summary(
             self.out,
             record,
-            num_pending=len(self.examples) - num_done,
+            merged,
+            num_pending=len(self.examples) - merged.num_episodes,
             num_errors=num_errors,
             wall_s=time.perf_counter() - self._start,
         )

@@ -246,6 +246,17 @@ def test_a_win_opens_in_both_runs(finished: Path) -> None:
     assert results[2].episode_id in shown
 
 
+def test_a_run_with_a_damaged_line_is_shown(finished: Path) -> None:
+    folder = finished / "context"
+    for name in ("eval_results.cpu0.jsonl", "episode_trace.cpu0.jsonl"):
+        lines = (folder / name).read_text().splitlines(keepends=True)
+        (folder / name).write_text("".join([lines[0][:200] + "\n", *lines[1:]]))
+    replay = Replay(folder)
+    assert "8 of 8 episodes" in replay.html()
+    assert "cannot be read: 1, the first eval_results.cpu0.jsonl:1" in replay.html()
+    assert replay.trace.steps
+
+
 def test_the_monitor_shows_a_run_that_ended_and_goes_on_with_it(finished: Path) -> None:
     monitor = JobMonitor(finished / "closed")
     try:
