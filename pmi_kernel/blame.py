@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pmi_kernel.batch.merge import TRACES, read_results
 from pmi_kernel.batch.record import read_json
-from pmi_kernel.data import load_examples
+from pmi_kernel.data import data_hash, load_examples
 from pmi_kernel.errors import ConfigError, DataError
 from pmi_kernel.metrics import score_answer
 from pmi_kernel.records import read_records
@@ -87,7 +87,8 @@ def blame(out: Path) -> list[Blamed]:
 
     Raises:
         ConfigError: The run's record is not there.
-        DataError: The run has no results, or its data file is gone or has no supporting facts.
+        DataError: The run has no results, or its data file is gone, is not what it was or has no
+            supporting facts.
     """
     record = read_json(out / "config.json")
     if record is None:
@@ -95,13 +96,20 @@ def blame(out: Path) -> list[Blamed]:
     results = read_results(out)
     if not results:
         raise DataError(f"{out} has no results yet")
-    examples = {example.task.id: example for example in load_examples(record["data_source"])}
+    source, known = record["data_source"], record["data"]["sha256"]
+    if (found := data_hash(source)) != known:
+        raise DataError(
+            f"{source} is no longer what {out} was run over (sha256 {known[:12]} then, "
+            f"{found[:12]} now); put the file back as it was"
+        )
+    examples = {example.task.id: example for example in load_examples(source)}
     if not any(examples[id_].gold.supporting_facts for id_ in results if id_ in examples):
-        raise DataError(f"{record['data_source']} has no supporting facts to tell the stages by")
+        raise DataError(f"{source} has no supporting facts to tell the stages by")
     return [
         Blamed(id_, blame_episode(trace, results[id_], examples[id_]))
         for trace in read_records(Trace, out / f"{TRACES}.jsonl")
         for id_ in [trace.task.id]
+        if id_ in results
     ]
 
 

@@ -2,11 +2,26 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import NonNegativeInt, TypeAdapter, ValidationError
+
 from pmi_kernel.errors import DataError
-from pmi_kernel.records import decode, line_places
+from pmi_kernel.records import decode, read_lines, record_id
 from pmi_kernel.types import Trace
+
+
+@dataclass(frozen=True, slots=True)
+class _Index:
+    """Where each episode's line begins, and the file's size and time that this is true of."""
+
+    stamp: tuple[int, int]
+    places: dict[str, NonNegativeInt]
+
+
+_INDEX = TypeAdapter(_Index)
 
 
 class TraceFile:
@@ -50,33 +65,50 @@ class TraceFile:
                 f"{self.path}: no episode {episode_id!r} among {len(self)}"
                 + (f"; the first is {near!r}" if near else "")
             )
+        line = self._line(episode_id)
+        if json.dumps(episode_id, ensure_ascii=False).encode() not in line:
+            self._places = self._make_index()  # what was read of it is not of this file
+            line = self._line(episode_id)
+        return decode(Trace, line, where=f"{self.path}: episode {episode_id!r}")
+
+    def _line(self, episode_id: str) -> bytes:
         with self.path.open("rb") as file:
             file.seek(self._places[episode_id])
-            line = file.readline().decode()
-        return decode(Trace, line, where=f"{self.path}: episode {episode_id!r}")
+            return file.readline()
 
     @property
     def _index_path(self) -> Path:
         return self.path.with_name(f".{self.path.name}.index")
 
-    def _stamp(self) -> list[int]:
+    def _stamp(self) -> tuple[int, int]:
         status = self.path.stat()
-        return [status.st_size, status.st_mtime_ns]
+        return status.st_size, status.st_mtime_ns
 
     def _read_index(self) -> dict[str, int] | None:
         try:
-            index = json.loads(self._index_path.read_text(encoding="utf-8"))
-        except (OSError, json.JSONDecodeError):
+            index = _INDEX.validate_json(self._index_path.read_bytes())
+        except (OSError, ValidationError):
             return None
-        return index["places"] if index["stamp"] == self._stamp() else None
+        return index.places if index.stamp == self._stamp() else None
 
     def _make_index(self) -> dict[str, int]:
         stamp = self._stamp()
-        places = line_places(self.path)
+        places, problem = self._read_ids()
+        if problem is not None and not places:
+            raise problem
         partial = self._index_path.with_name(self._index_path.name + ".partial")
-        try:
-            partial.write_text(json.dumps({"stamp": stamp, "places": places}), encoding="utf-8")
+        with suppress(OSError):  # a folder that cannot be written to: it is made anew next time
+            partial.write_bytes(_INDEX.dump_json(_Index(stamp, places)))
             partial.replace(self._index_path)
-        except OSError:
-            pass  # a folder that cannot be written to: the index is made anew next time
         return places
+
+    def _read_ids(self) -> tuple[dict[str, int], DataError | None]:
+        """Where each episode's line begins, the last one of several; the first bad line's error."""
+        places: dict[str, int] = {}
+        problem: DataError | None = None
+        for line in read_lines(self.path):
+            try:
+                places[record_id(line.text, f"{self.path}:{line.number}")] = line.offset
+            except DataError as error:
+                problem = problem or error
+        return places, problem

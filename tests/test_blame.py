@@ -8,7 +8,7 @@ from pmi_kernel.blame import Blame, blame, blame_episode
 from pmi_kernel.cli import main
 from pmi_kernel.engines.scripted import ScriptedEngine
 from pmi_kernel.episode import Episode, evaluate
-from pmi_kernel.errors import ConfigError
+from pmi_kernel.errors import ConfigError, DataError
 from pmi_kernel.systems.pmi.config import PmiConfig
 from pmi_kernel.types import (
     EndReason,
@@ -106,3 +106,15 @@ def test_a_run_is_split_by_stage(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert "60 episodes" in out
     with pytest.raises(ConfigError, match="holds no run"):
         blame(tmp_path / "nothing")
+
+
+def test_data_that_is_not_what_was_run_is_refused(tmp_path: Path, root: Path) -> None:
+    data, out = tmp_path / "data.json", tmp_path / "run"
+    data.write_text((root / "data" / "sample" / "fictional_60.json").read_text())
+    config = PmiConfig(train_mem=True)
+    settings = RunSettings(data=str(data), out=out, limit=2)
+    run(settings, config, system=config.build(ScriptedEngine()))
+    assert len(blame(out)) == 2
+    data.write_text(data.read_text() + "\n")
+    with pytest.raises(DataError, match=r"data.json is no longer what .*run was run over"):
+        blame(out)

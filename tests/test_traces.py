@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -49,7 +50,7 @@ def test_a_torn_last_line_is_no_episode(path: Path, traces: list[Trace]) -> None
 
 def test_lines_of_another_layout_are_indexed_too(tmp_path: Path) -> None:
     path = tmp_path / "t.jsonl"
-    path.write_text('{"task": {"id": "a\\"b"}, "schema": 9}\n', encoding="utf-8")
+    path.write_text('{"task": {"id": "a\\"b"}, "schema": 9}\n')
     assert list(TraceFile(path)) == ['a"b']
     with pytest.raises(DataError, match="schema version 9"):
         TraceFile(path)['a"b']
@@ -61,15 +62,50 @@ def test_bad_files_are_told(tmp_path: Path, path: Path) -> None:
     with pytest.raises(DataError, match="no episode 'x' among 5"):
         TraceFile(path)["x"]
     bad = tmp_path / "bad.jsonl"
-    bad.write_text("[1]\n", encoding="utf-8")
-    with pytest.raises(DataError, match=r"bad.jsonl:1: not a trace"):
+    bad.write_text("[1]\n")
+    with pytest.raises(DataError, match=r"bad.jsonl:1: expected a JSON object"):
         TraceFile(bad)
 
 
-def test_a_broken_index_is_made_anew(path: Path) -> None:
-    TraceFile(path)
-    index = next(p for p in path.parent.iterdir() if p.name.endswith(".index"))
-    index.write_text("{", encoding="utf-8")
-    assert len(TraceFile(path)) == 5
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "{",
+        "[]",
+        "null",
+        "{}",
+        '{"stamp": 1, "places": []}',
+        '{"stamp": STAMP, "places": {"a": -1}}',
+    ],
+)
+def test_a_damaged_index_is_made_anew(path: Path, damage: str) -> None:
+    book = TraceFile(path)
+    index = path.with_name(f".{path.name}.index")
+    stamp = json.dumps(json.loads(index.read_text())["stamp"])
+    index.write_text(damage.replace("STAMP", stamp))
+    assert list(TraceFile(path)) == list(book)
     index.unlink()
-    assert len(TraceFile(path)) == 5
+    assert list(TraceFile(path)) == list(book)
+
+
+def test_an_index_that_points_elsewhere_is_made_anew(path: Path, traces: list[Trace]) -> None:
+    TraceFile(path)
+    index = path.with_name(f".{path.name}.index")
+    fields = json.loads(index.read_text())
+    first, second = traces[0].task.id, traces[1].task.id
+    fields["places"] |= {first: fields["places"][second], second: 7}
+    index.write_text(json.dumps(fields))
+    assert TraceFile(path)[first] == traces[0]
+    assert TraceFile(path)[second] == traces[1]
+
+
+def test_a_damaged_line_hides_no_other(path: Path, traces: list[Trace]) -> None:
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    lines[1] = lines[1][:400] + "\n"
+    lines[2] = "\0\0\n"
+    path.write_text("".join(lines), encoding="utf-8")
+    book = TraceFile(path)
+    assert book[traces[3].task.id] == traces[3]
+    assert traces[2].task.id not in book
+    with pytest.raises(DataError, match="not a line of JSON"):
+        book[traces[1].task.id]

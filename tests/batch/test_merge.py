@@ -27,10 +27,10 @@ def out(whole: Path, tmp_path: Path) -> Path:
 
 def change_line(path: Path, number: int, change: Callable[[str], str]) -> str:
     """Change one line, counted from 0, and return it as it was."""
-    lines = path.read_text().splitlines(keepends=True)
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
     before = lines[number]
     lines[number] = change(before)
-    path.write_text("".join(lines))
+    path.write_text("".join(lines), encoding="utf-8")
     return before
 
 
