@@ -123,6 +123,15 @@ def read_json(path: Path, default: Any = None) -> Any:
         return default
 
 
+def _known(engine: Mapping[str, Any]) -> dict[str, Any]:
+    """What a recorded engine says that decides results; a Hub name once stood for its hash."""
+    return {
+        name: value
+        for name, value in engine.items()
+        if name != "dtype_reason" and not (name == "model_hash" and value == engine.get("model"))
+    }
+
+
 def check_same(record: Mapping[str, Any], path: Path) -> None:
     """Compare a run that is to go on, as far as it is known, with the record that it began with.
 
@@ -135,6 +144,9 @@ def check_same(record: Mapping[str, Any], path: Path) -> None:
         if part not in record:
             continue
         old, new = before.get(part), record[part]
+        if part == "engine":  # what was not recorded then is not compared
+            old = _known(old or {})
+            new = {name: value for name, value in _known(new).items() if name in old}
         if isinstance(old, dict) and isinstance(new, dict):
             differing += [
                 f"{name}: {old.get(name)!r} there, {new.get(name)!r} here"

@@ -3,23 +3,25 @@
 import gc
 import sys
 import time
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
-from transformers.utils import logging as transformers_logging
+from llguidance import LLTokenizer
+from transformers import GenerationConfig
 
 from pmi_kernel.engines.base import Lesson, Lessons, Training
 from pmi_kernel.engines.batcher import MicroBatcher
-from pmi_kernel.engines.chat import ChatTokenizer
 from pmi_kernel.engines.compute import computing
 from pmi_kernel.engines.device import choose_device, choose_dtype
-from pmi_kernel.engines.models import model_hash, resolve_model
-from pmi_kernel.errors import ConfigError, EngineError
+from pmi_kernel.engines.hashes import files_hash, weights_hash
+from pmi_kernel.engines.loading import load_chat, load_model, snapshot
+from pmi_kernel.engines.models import resolve_model
+from pmi_kernel.errors import EngineError
 from pmi_kernel.memory.lora import LoraRecipe, LoraWeights
 from pmi_kernel.memory.rows import LoraRows
 from pmi_kernel.memory.training import Trained, TrainJob, TrainRow, check_continues, train_loras
@@ -40,31 +42,29 @@ class Checkpoint:
         max_tokens: Most tokens that it takes.
 
     Raises:
-        ConfigError: The model cannot be loaded, or has no chat template.
+        ConfigError: The model cannot be loaded whole, has no chat template that can be used, or
+            this machine cannot compute in `dtype`.
     """
 
     def __init__(self, name: str, *, device: str = "auto", dtype: str = "auto") -> None:
         self.name = name
         self.device = choose_device(device)
-        self.dtype = choose_dtype(dtype, self.device)
+        self.dtype, self._dtype_reason = choose_dtype(dtype, self.device)
         self.source = resolve_model(name)
-        try:
-            self.chat = ChatTokenizer(AutoTokenizer.from_pretrained(self.source), name=name)
-            self.load(self.source)
-        except OSError as error:
-            raise ConfigError(f"model {name!r} cannot be loaded: {error}") from error
-        self.max_tokens: int = getattr(self.model.config, "max_position_embeddings", sys.maxsize)
+        self.chat = load_chat(name, self.source)
+        self.load(self.source)
+        config = self.model.config
+        self._folder = snapshot(self.source, getattr(config, "_commit_hash", None))
+        self.max_tokens: int = getattr(config, "max_position_embeddings", sys.maxsize)
 
     @computing
     def load(self, source: str | Path) -> None:
         """Load the weights of a folder or Hub name."""
-        with no_progress_bars():
-            model: Any = AutoModelForCausalLM.from_pretrained(source, dtype=self.dtype)
+        model = load_model(self.name, source, self.dtype)
+        own = model.generation_config.eos_token_id
         # A model's own decoding defaults (sampling, penalties) would change what greedy means.
         model.generation_config = GenerationConfig(
-            eos_token_id=model.generation_config.eos_token_id or self.chat.eos_id,
-            pad_token_id=0,
-            do_sample=False,
+            eos_token_id=self.chat.eos_id if own is None else own, pad_token_id=0, do_sample=False
         )
         model.to(self.device).eval().requires_grad_(False)
         self.model: Any = model
@@ -79,9 +79,14 @@ class Checkpoint:
 
     @property
     def eos_ids(self) -> list[int]:
-        """The model's end tokens."""
+        """The model's end tokens; none where neither it nor its chat template has one."""
         eos = self.model.generation_config.eos_token_id
-        return list(eos) if isinstance(eos, list) else [eos]
+        return list(eos) if isinstance(eos, list) else [] if eos is None else [eos]
+
+    @cached_property
+    def grammar_tokenizer(self) -> LLTokenizer:
+        """The tokenizer as guided decoding needs it."""
+        return self.chat.grammar_tokenizer(self.eos_ids)
 
     def check_length(self, num_tokens: int) -> None:
         """Raise `EngineError` where the model does not take so many tokens."""
@@ -92,25 +97,18 @@ class Checkpoint:
             )
 
     def describe(self) -> Mapping[str, str]:
-        """Return name, hash, dtype and device."""
+        """Return name, hashes, dtype with the reason for it, and device.
+
+        A Hub model whose files are nowhere in the Hub's cache has its name for a hash.
+        """
         return {
             "model": self.name,
-            "model_hash": model_hash(self.source),
+            "model_hash": weights_hash(self._folder) if self._folder else self.name,
+            "files_hash": files_hash(self._folder) if self._folder else self.name,
             "dtype": str(self.dtype).removeprefix("torch."),
+            "dtype_reason": self._dtype_reason,
             "device": self.device.type,
         }
-
-
-@contextmanager
-def no_progress_bars() -> Iterator[None]:
-    """Within the context transformers draws no progress bars."""
-    is_on = transformers_logging.is_progress_bar_enabled()
-    transformers_logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if is_on:
-            transformers_logging.enable_progress_bar()
 
 
 _ENOUGH = 8

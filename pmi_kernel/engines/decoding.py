@@ -9,7 +9,7 @@ from llguidance import LLMatcher
 from transformers import LogitsProcessor, StoppingCriteria
 
 from pmi_kernel.engines.base import Finish, Sampling
-from pmi_kernel.engines.chat import ChatTokenizer
+from pmi_kernel.engines.checkpoint import Checkpoint
 from pmi_kernel.errors import EngineError
 
 
@@ -21,25 +21,18 @@ class RowControl(LogitsProcessor):
 
     Args:
         rows: How to decode each row.
-        chat: The model's tokenizer.
+        checkpoint: The model that decodes.
         prompt_width: Tokens of the padded prompts.
-        eos_ids: The model's end tokens.
 
     Raises:
         EngineError: A row's regex is not valid.
     """
 
-    def __init__(
-        self,
-        rows: Sequence[Sampling],
-        chat: ChatTokenizer,
-        prompt_width: int,
-        eos_ids: Sequence[int],
-    ) -> None:
+    def __init__(self, rows: Sequence[Sampling], checkpoint: Checkpoint, prompt_width: int) -> None:
         self._rows = rows
-        self._chat = chat
+        self._checkpoint = checkpoint
         self._width = prompt_width
-        self._eos_ids = frozenset(eos_ids)
+        self._eos_ids = frozenset(checkpoint.eos_ids)
         self._matchers = [self._matcher(row.regex) if row.regex else None for row in rows]
         self._generators = [torch.Generator().manual_seed(row.seed) for row in rows]
         self._distributions: torch.Tensor | None = None
@@ -48,7 +41,8 @@ class RowControl(LogitsProcessor):
         self.stopping = _RowStopping(self)
 
     def _matcher(self, regex: str) -> LLMatcher:
-        matcher = LLMatcher(self._chat.grammar_tokenizer, LLMatcher.grammar_from_regex(regex))
+        tokenizer = self._checkpoint.grammar_tokenizer
+        matcher = LLMatcher(tokenizer, LLMatcher.grammar_from_regex(regex))
         if matcher.is_error():
             raise EngineError(f"the regex {regex!r} cannot guide: {matcher.get_error()}")
         return matcher
@@ -92,7 +86,7 @@ class RowControl(LogitsProcessor):
         if matcher is not None and not matcher.consume_token(tokens[-1]):
             raise EngineError(f"guided decoding left its grammar: {matcher.get_error()}")
         if sampling.stop:
-            text = self._chat.decode(tokens)
+            text = self._checkpoint.chat.decode(tokens)
             if any(stop in text for stop in sampling.stop):
                 return Finish.STOP
         return Finish.LENGTH if len(tokens) >= sampling.max_tokens else None

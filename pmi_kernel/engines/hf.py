@@ -27,6 +27,7 @@ from pmi_kernel.engines.checkpoint import Checkpoint, Trainer
 from pmi_kernel.engines.compute import computing
 from pmi_kernel.engines.decoding import RowControl
 from pmi_kernel.engines.injection import Strategy, make_injection
+from pmi_kernel.engines.loading import check_recipe
 from pmi_kernel.errors import EngineError
 from pmi_kernel.memory.logits import logits_at
 from pmi_kernel.memory.lora import LoraRecipe, LoraWeights
@@ -138,6 +139,10 @@ class HfEngine:
         with self._batcher.exclusively():
             self._injection.detach(adapter)
 
+    def check_recipe(self, recipe: LoraRecipe, *, num_stacked: int = 1) -> None:
+        """See `Engine.check_recipe`; a stack may be of any rank."""
+        check_recipe(self.checkpoint.rows, recipe)
+
     def describe(self) -> Mapping[str, str]:
         """See `Engine.describe`."""
         return {**self.checkpoint.describe(), "strategy": self._strategy}
@@ -213,9 +218,7 @@ class HfEngine:
         )
         for row, gap in enumerate(gaps):
             mask[row, shared : shared + gap] = 0
-        control = RowControl(
-            [r.sampling for r in requests], self._chat, width, self.checkpoint.eos_ids
-        )
+        control = RowControl([r.sampling for r in requests], self.checkpoint, width)
         sequences = self.checkpoint.model.generate(
             input_ids=ids,
             attention_mask=mask,

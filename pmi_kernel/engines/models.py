@@ -1,8 +1,8 @@
 """From a model's name to something transformers can load; the embedded model is converted once."""
 
-import hashlib
 import os
 import shutil
+import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -22,6 +22,16 @@ def cache_dir() -> Path:
     if own := os.environ.get("PMI_CACHE"):
         return Path(own)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pmi-workbench"
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file of the cache, whole or not at all, whoever else writes it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(
+        "w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}.", delete=False
+    ) as partial:
+        partial.write(text)
+    Path(partial.name).replace(path)
 
 
 def resolve_model(name: str) -> Path | str:
@@ -44,26 +54,12 @@ def resolve_model(name: str) -> Path | str:
         raise ConfigError(f"model folder {name!r} has no config.json")
     if not any(folder.glob("*.safetensors")) and not any(folder.glob("*.bin")):
         raise ConfigError(f"model folder {name!r} has no weights (*.safetensors)")
+    if (folder / "adapter_config.json").exists():  # transformers would load its base instead
+        raise ConfigError(
+            f"model folder {name!r} holds an adapter (adapter_config.json); merge it into its base "
+            "and save the whole model"
+        )
     return folder
-
-
-def model_hash(source: Path | str) -> str:
-    """Return the sha256 over a local checkpoint's weights, or the Hub name for a Hub model."""
-    if isinstance(source, str):
-        return source
-    known = source / "weights.sha256"
-    if known.is_file():
-        return known.read_text(encoding="utf-8").strip()
-    return _sha256(*sorted(source.glob("*.safetensors")) or sorted(source.glob("*.bin")))
-
-
-def _sha256(*paths: Path) -> str:
-    digest = hashlib.sha256()
-    for path in paths:
-        with path.open("rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
-    return digest.hexdigest()
 
 
 def _embedded_checkpoint() -> Path:
@@ -134,6 +130,3 @@ def _convert(gguf: Path, folder: Path) -> None:
     )
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    (folder / "weights.sha256").write_text(
-        _sha256(*sorted(folder.glob("*.safetensors"))) + "\n", encoding="utf-8"
-    )

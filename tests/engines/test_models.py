@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
-from pmi_kernel.engines.models import EMBEDDED, cache_dir, model_hash, resolve_model
+from pmi_kernel.engines.hashes import weights_hash
+from pmi_kernel.engines.models import EMBEDDED, cache_dir, resolve_model
 from pmi_kernel.errors import ConfigError
+from tests.conftest import ROOT
 
 pytestmark = pytest.mark.model
 
@@ -44,7 +46,8 @@ def test_the_checkpoint_is_clean() -> None:
     folder = resolve_model(EMBEDDED)
     assert isinstance(folder, Path)
     assert "quantization_config" not in json.loads((folder / "config.json").read_text())
-    assert len(model_hash(folder)) == 64
+    recorded = json.loads((ROOT / "runs/example/config.json").read_text(encoding="utf-8"))
+    assert weights_hash(folder) == recorded["engine"]["model_hash"]
 
 
 def resolve_in(cache: Path, results: "multiprocessing.Queue[str]") -> None:

@@ -14,6 +14,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,7 @@ from pmi_kernel.engines.base import (
 )
 from pmi_kernel.engines.checkpoint import Checkpoint, Trainer
 from pmi_kernel.engines.injection import Strategy
+from pmi_kernel.engines.loading import check_recipe, one_line
 from pmi_kernel.errors import ConfigError, EngineError
 from pmi_kernel.memory.lora import LoraRecipe, LoraWeights
 
@@ -189,6 +191,15 @@ class VllmEngine:
         """See `Engine.detach`."""
         self._injection.detach(adapter)
 
+    def check_recipe(self, recipe: LoraRecipe, *, num_stacked: int = 1) -> None:
+        """See `Engine.check_recipe`; a slot must hold all ranks of a stack."""
+        check_recipe(self.checkpoint.rows, recipe)
+        if self._strategy == "hot" and recipe.rank * num_stacked > self._rank:
+            raise ConfigError(
+                f"{num_stacked} memories of rank {recipe.rank} do not fit an engine made for rank "
+                f"{self._rank}; raise max_rank, or lower mem_rank or max_steps"
+            )
+
     def describe(self) -> Mapping[str, str]:
         """See `Engine.describe`."""
         return {**self.checkpoint.describe(), "strategy": self._strategy}
@@ -248,8 +259,11 @@ class VllmEngine:
             "max_lora_rank": self._rank,
             "lora_target_modules": parts,
         }
+        tokenizer = TemporaryDirectory()
+        self.checkpoint.chat.save_double(Path(tokenizer.name), self._eos_ids)
         arguments = EngineArgs(
             model=str(source),
+            tokenizer=tokenizer.name,
             dtype=str(self.checkpoint.dtype).removeprefix("torch."),
             # Compiling takes a minute on a CPU at every start; on CUDA it is what makes it fast.
             enforce_eager=self._is_cpu,
@@ -264,13 +278,15 @@ class VllmEngine:
             seed=0,
             **(lora if is_hot else {}),
         )
-        with _own_random_state(), _children_allowed():
+        with tokenizer, _own_random_state(), _children_allowed():
             try:
                 return LLMEngine.from_engine_args(
                     arguments, enable_multiprocessing=self._strategy == "merge_reload"
                 )
-            except (ValueError, RuntimeError, OSError) as error:
-                raise ConfigError(f"vLLM does not start with {source}: {error}") from error
+            except Exception as error:  # of any kind that vLLM's parts may raise
+                raise ConfigError(
+                    f"vLLM does not start with {source}: {one_line(error)}"
+                ) from error
 
 
 def _choose_platform(device: str) -> bool:

@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 
 from pmi_kernel.engines.base import Adapter
-from pmi_kernel.engines.checkpoint import Checkpoint, no_progress_bars
+from pmi_kernel.engines.checkpoint import Checkpoint
 from pmi_kernel.engines.compute import compute
 from pmi_kernel.engines.injection import Exclusive, check_layers, not_attached
+from pmi_kernel.engines.loading import no_progress_bars
 from pmi_kernel.engines.models import cache_dir
 from pmi_kernel.engines.vllm.driver import Driver
 from pmi_kernel.errors import EngineError
@@ -157,7 +158,6 @@ class MergeReload(_WhileIdle):
             merged = compute(dict, merged_weights(self._checkpoint, weights))
             with no_progress_bars():
                 self._checkpoint.model.save_pretrained(folder, state_dict=merged)
-            self._checkpoint.chat.save(folder)
             self._driver.replace(lambda: self._build(folder))
         finally:
             shutil.rmtree(folder, ignore_errors=True)
