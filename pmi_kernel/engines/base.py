@@ -203,8 +203,21 @@ class Engine(Protocol):
         """
         ...
 
+    def check_recipe(self, recipe: LoraRecipe, *, num_stacked: int = 1) -> None:
+        """Refuse a recipe that this model cannot be trained by, before anything is trained.
+
+        Args:
+            recipe: Of each memory.
+            num_stacked: Most memories that lie on one another.
+
+        Raises:
+            ConfigError: A target is no layer's name, or the rank is more than the model's layers,
+                or the engine's slots, can hold.
+        """
+        ...
+
     def describe(self) -> Mapping[str, str]:
-        """Return what a run's record needs: model, its hash, dtype, device, strategy."""
+        """Return what a run's record needs: model, its hashes, dtype and why, device, strategy."""
         ...
 
     def close(self) -> None:

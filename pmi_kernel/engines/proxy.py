@@ -61,6 +61,10 @@ class EngineProxy:
         """See `Engine.detach`."""
         self.engine.detach(adapter)
 
+    def check_recipe(self, recipe: LoraRecipe, *, num_stacked: int = 1) -> None:
+        """See `Engine.check_recipe`."""
+        self.engine.check_recipe(recipe, num_stacked=num_stacked)
+
     def describe(self) -> Mapping[str, str]:
         """See `Engine.describe`."""
         return self.engine.describe()

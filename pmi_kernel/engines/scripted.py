@@ -147,6 +147,9 @@ class ScriptedEngine:
         with self._lock:
             self._remove(adapter)
 
+    def check_recipe(self, recipe: LoraRecipe, *, num_stacked: int = 1) -> None:
+        """See `Engine.check_recipe`; there is no model that it could not fit."""
+
     def describe(self) -> Mapping[str, str]:
         """See `Engine.describe`."""
         return {"model": "scripted", "model_hash": "", "dtype": "", "device": "cpu", "strategy": ""}

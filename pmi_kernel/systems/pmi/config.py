@@ -35,6 +35,14 @@ class PmiConfig(SystemConfig, RetrievalConfig, MemoryConfig):
             raise ValueError("mem_accumulate=continue needs strategy hot")
         return self
 
+    def build_engine(self) -> Engine:
+        """See `EngineConfig.build_engine`; what no memory can be trained by is refused first."""
+        if self.train_mem and self.engine != "scripted":
+            from pmi_kernel.engines.loading import check_before_loading
+
+            check_before_loading(self.model, self.recipe(self.seed))
+        return super().build_engine()
+
     def build(self, engine: Engine | None = None) -> System:
         """See `SystemConfig.build`."""
         from pmi_kernel.systems.pmi.system import PmiSystem

@@ -40,6 +40,9 @@ class PmiSystem:
     Args:
         config: The settings.
         engine: Serves, trains and injects.
+
+    Raises:
+        ConfigError: The engine's model cannot be trained as the settings say.
     """
 
     def __init__(self, config: PmiConfig, engine: Engine) -> None:
@@ -48,6 +51,11 @@ class PmiSystem:
         self.config = config
         self.engine = engine
         self._retriever = make_retriever(config.retriever)
+        if config.train_mem:
+            is_stacked = config.mem_accumulate == "stack"
+            engine.check_recipe(
+                config.recipe(config.seed), num_stacked=config.max_steps - 1 if is_stacked else 1
+            )
 
     def steps(self, task: Task) -> Generator[Step, None, None]:
         """Yield the steps of one episode; its memory is taken out whatever happens."""
