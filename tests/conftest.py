@@ -1,5 +1,6 @@
 import os
 from collections.abc import Iterator
+from multiprocessing import resource_tracker
 from pathlib import Path
 
 import pytest
@@ -8,13 +9,28 @@ from hypothesis import settings
 from pmi_kernel.config import EngineConfig
 from pmi_kernel.data import load_examples
 from pmi_kernel.engines.base import Engine
+from pmi_kernel.engines.models import EMBEDDED
 from pmi_kernel.types import Example
+from tests.processes import ending_what_starts
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 settings.register_profile("workbench", deadline=None, derandomize=True)
 settings.load_profile("workbench")
 
 ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _session_ends_what_it_started() -> Iterator[None]:
+    resource_tracker.ensure_running()  # it is everybody's, so no test's
+    with ending_what_starts():
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _test_ends_what_it_started() -> Iterator[None]:
+    with ending_what_starts():
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -50,17 +66,28 @@ def engine_name(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="session")
-def engine(engine_name: str) -> Iterator[Engine]:
-    """The embedded model, in the format in which results do not depend on what shares a batch."""
-    engine = build_engine(engine_name)
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A checkpoint for where the model is not the point; see `tests.tiny`."""
+    from tests.tiny import write_tiny_model  # with torch, which most tests do without
+
+    return str(write_tiny_model(tmp_path_factory.mktemp("tiny")))
+
+
+@pytest.fixture(scope="session")
+def engine(engine_name: str, tiny: str) -> Iterator[Engine]:
+    """The tiny model, in the format in which results do not depend on what shares a batch."""
+    engine = build_engine(engine_name, tiny)
     yield engine
     engine.close()
 
 
-def build_engine(name: str, strategy: str = "hot", max_batch: int = 16) -> Engine:
+def build_engine(
+    name: str, model: str = EMBEDDED, strategy: str = "hot", max_batch: int = 16
+) -> Engine:
     """An engine that leaves room for others beside it."""
     return EngineConfig(
         engine=name,  # type: ignore[arg-type]
+        model=model,
         strategy=strategy,  # type: ignore[arg-type]
         dtype="float32",
         max_batch=max_batch,

@@ -18,6 +18,7 @@ from pmi_kernel.errors import EngineError
 from pmi_kernel.records import read_records
 from pmi_kernel.study import StudySettings, launch_study, read_study
 from pmi_kernel.types import StepKind, Trace
+from tests.waiting import within
 
 WORLD = "world:hops=1,n=4"
 FOLDER = "world-hops=1-n=4"
@@ -109,7 +110,7 @@ def test_a_study_runs_in_the_background(tmp_path: Path) -> None:
         data=(WORLD,), out=tmp_path / "x", questions=2, recipes=("ntp",), steps=(2,), workers=1
     )
     process = launch_study(settings, PmiConfig(engine="scripted", max_steps=2))
-    assert process.wait(60) == 0
+    assert process.wait(within(5)) == 0
     found = read_study(settings.out)
     assert len(found.cells) == found.num_cells == 1
     assert (settings.out / "report.html").is_file()

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -24,13 +23,7 @@ from pmi_kernel.records import read_records
 from pmi_kernel.types import EvalResult, Example, StepKind, Trace
 from tests.batch.results import same
 from tests.batch.scripts import CHILDREN, POISON, SCRIPTED, SLOW
-
-
-def eventually(is_so: Callable[[], bool], what: str, within_s: float = 30) -> None:
-    deadline = time.monotonic() + within_s
-    while not is_so():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.01)
+from tests.waiting import eventually, within
 
 
 @pytest.mark.parametrize(("workers", "concurrency"), [(1, 1), (2, 1), (3, 2), (1, 8)])
@@ -72,7 +65,7 @@ def test_kills_at_random_points_lose_nothing(
                     path.unlink()  # it was faster than the killer: again from the start
             job = launch(SCRIPTED, settings)
     monkeypatch.delenv(SLOW)
-    job.cancel(is_forced=True, wait_s=20)
+    job.cancel(is_forced=True, wait_s=within(1))
     supervise(settings, SCRIPTED)
     assert killed["parent"] >= 3
     assert killed["worker"] >= 3
@@ -231,7 +224,7 @@ def test_a_job_has_one_owner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         with pytest.raises(ConfigError, match="another process is running this run"):
             supervise(RunSettings(out=tmp_path), SCRIPTED)
     finally:
-        job.cancel(is_forced=True, wait_s=20)
+        job.cancel(is_forced=True, wait_s=within(1))
     assert not job.is_running
 
 
@@ -241,7 +234,7 @@ def test_a_cancelled_job_finishes_what_runs_and_is_gone_on_with(
     monkeypatch.setenv(SLOW, "0.02")
     job = launch(SCRIPTED, RunSettings(out=tmp_path, workers=2))
     eventually(lambda: job.status().get("done_now", 0) > 2, "nothing was done")
-    job.cancel(wait_s=30)
+    job.cancel(wait_s=within(2))
     assert job.status()["state"] == "cancelled"
     done = len(list(read_records(EvalResult, tmp_path / "eval_results.jsonl")))
     assert 2 < done < 60

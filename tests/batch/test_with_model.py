@@ -1,16 +1,12 @@
-"""Batches on the embedded model, in the format in which a row does not depend on its batch."""
+"""Batches on a model, in the format in which a row does not depend on its batch."""
 
 import json
 from pathlib import Path
-
-import pytest
 
 from pmi_kernel.batch import RunSettings, run, supervise
 from pmi_kernel.engines.base import Engine
 from pmi_kernel.systems.pmi.config import PmiConfig
 from tests.batch.results import timeless
-
-pytestmark = pytest.mark.model
 
 CONFIG = PmiConfig(
     train_mem=True,
@@ -29,9 +25,9 @@ CONFIG = PmiConfig(
 
 
 def test_episodes_at_once_give_what_they_give_one_by_one(
-    engine_name: str, engine: Engine, tmp_path: Path
+    engine_name: str, tiny: str, engine: Engine, tmp_path: Path
 ) -> None:
-    config = CONFIG.model_copy(update={"engine": engine_name})
+    config = CONFIG.model_copy(update={"engine": engine_name, "model": tiny})
     run(RunSettings(out=tmp_path / "one", limit=3), config, system=config.build(engine))
     supervise(RunSettings(out=tmp_path / "three", limit=3, concurrency=3), config)
 

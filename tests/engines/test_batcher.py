@@ -4,6 +4,7 @@ from collections.abc import Hashable, Sequence
 import pytest
 
 from pmi_kernel.engines.batcher import MicroBatcher
+from tests.waiting import within
 
 
 def together(batcher: MicroBatcher[int], calls: Sequence[tuple[Hashable, int]]) -> list[object]:
@@ -20,7 +21,7 @@ def together(batcher: MicroBatcher[int], calls: Sequence[tuple[Hashable, int]]) 
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(timeout=30)
+        thread.join(timeout=within(1))
     return results
 
 
@@ -58,13 +59,13 @@ def test_waiting_requests_share_a_batch() -> None:
         batches.append(tuple(requests))
         if requests[0] == 0:
             entered.set()
-            leave.wait(timeout=30)
+            leave.wait(timeout=within(1))
         return list(requests)
 
     batcher = MicroBatcher(run, max_batch=8, linger_s=0.0)
     first = threading.Thread(target=batcher.submit, args=("k", 0))
     first.start()
-    entered.wait(timeout=30)
+    entered.wait(timeout=within(1))
     rest = [threading.Thread(target=batcher.submit, args=("k", n)) for n in range(1, 6)]
     for thread in rest:
         thread.start()
@@ -72,7 +73,7 @@ def test_waiting_requests_share_a_batch() -> None:
         pass
     leave.set()
     for thread in (first, *rest):
-        thread.join(timeout=30)
+        thread.join(timeout=within(1))
     assert sorted(len(batch) for batch in batches) == [1, 5]
 
 
@@ -127,7 +128,7 @@ def test_what_is_not_urgent_lets_waiting_requests_go_first() -> None:
     def run(key: Hashable, requests: Sequence[str]) -> Sequence[object]:
         order.extend(requests)
         first_runs.set()
-        go_on.wait(timeout=30)
+        go_on.wait(timeout=within(1))
         return list(requests)
 
     batcher: MicroBatcher[str] = MicroBatcher(run, max_batch=1)
@@ -138,7 +139,7 @@ def test_what_is_not_urgent_lets_waiting_requests_go_first() -> None:
 
     threads = [threading.Thread(target=batcher.submit, args=("k", "first"))]
     threads[0].start()
-    first_runs.wait(timeout=30)
+    first_runs.wait(timeout=within(1))
     threads += [
         threading.Thread(target=alone, args=("patient", False)),
         *(threading.Thread(target=batcher.submit, args=("k", f"more {n}")) for n in range(3)),
@@ -149,7 +150,7 @@ def test_what_is_not_urgent_lets_waiting_requests_go_first() -> None:
         first_runs.wait(timeout=0.01)
     go_on.set()
     for thread in threads:
-        thread.join(timeout=30)
+        thread.join(timeout=within(1))
     assert order[0] == "first"
     assert order[-1] == "patient"
     alone("urgent", True)

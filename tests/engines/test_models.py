@@ -9,6 +9,7 @@ from pmi_kernel.engines.hashes import weights_hash
 from pmi_kernel.engines.models import EMBEDDED, cache_dir, resolve_model
 from pmi_kernel.errors import ConfigError
 from tests.conftest import ROOT
+from tests.waiting import within
 
 pytestmark = pytest.mark.model
 
@@ -57,6 +58,7 @@ def resolve_in(cache: Path, results: "multiprocessing.Queue[str]") -> None:
     results.put(str(resolve_model(EMBEDDED)))
 
 
+@pytest.mark.slow
 def test_two_processes_that_start_at_once_convert_once(tmp_path: Path) -> None:
     leftover = tmp_path / "models" / f"{EMBEDDED}.partial"
     leftover.mkdir(parents=True)
@@ -66,9 +68,9 @@ def test_two_processes_that_start_at_once_convert_once(tmp_path: Path) -> None:
     workers = [context.Process(target=resolve_in, args=(tmp_path, results)) for _ in range(2)]
     for worker in workers:
         worker.start()
-    folders = {results.get(timeout=300) for _ in workers}
+    folders = {results.get(timeout=within(30)) for _ in workers}
     for worker in workers:
-        worker.join(timeout=60)
+        worker.join(timeout=within(3))
     assert len(folders) == 1
     made = [path for path in (tmp_path / "models").iterdir() if path.is_dir()]
     assert [str(path) for path in made] == list(folders)

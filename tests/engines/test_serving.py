@@ -1,4 +1,4 @@
-"""What serves the embedded model, by every injection strategy; `--engine` says which engine."""
+"""What serves a model, by every injection strategy; `--engine` says which engine."""
 
 import re
 from concurrent.futures import ThreadPoolExecutor
@@ -13,8 +13,6 @@ from pmi_kernel.errors import ConfigError, EngineError
 from pmi_kernel.memory.lora import LoraRecipe, LoraWeights
 from pmi_kernel.prompts import answer_prompt
 from pmi_kernel.types import ParseOutcome
-
-pytestmark = pytest.mark.model
 
 PROMPT: Prompt = (Message("user", "What is the capital of France?"),)
 FACT = "Quill Tarvane was born in Ostermoor. Ostermoor is where Quill Tarvane was born."
@@ -32,9 +30,11 @@ def memories(engine: Engine) -> list[LoraWeights]:
         ]
 
 
-def test_the_model_answers(engine: Engine) -> None:
-    output = engine.generate(PROMPT, sampling=Sampling(max_tokens=20))
+@pytest.mark.model
+def test_the_embedded_model_answers(embedded: Engine) -> None:
+    output = embedded.generate(PROMPT, sampling=Sampling(max_tokens=20))
     assert "Paris" in output.text
+    assert output.finish is Finish.STOP
     assert output.prompt_tokens > 10
     assert len(output.token_ids) == len(output.logprobs_nats)
     assert max(output.logprobs_nats) <= 0
@@ -51,18 +51,18 @@ def test_greedy_decoding_takes_the_tokens_that_scoring_likes_best(engine: Engine
 
 def test_decoding_stops_where_it_is_told_to(engine: Engine) -> None:
     free = engine.generate(PROMPT, sampling=Sampling(max_tokens=20))
-    stopped = engine.generate(PROMPT, sampling=Sampling(max_tokens=20, stop=("capital",)))
-    assert stopped.text.endswith("capital")
-    assert free.text.startswith(stopped.text)
-    assert (free.finish, stopped.finish) == (Finish.STOP, Finish.STOP)
-    cut = engine.generate(PROMPT, sampling=Sampling(max_tokens=2))
-    assert (cut.finish, len(cut.token_ids)) == (Finish.LENGTH, 2)
+    assert (free.finish, len(free.token_ids)) == (Finish.LENGTH, 20)
+    word = free.text[2:4]
+    stopped = engine.generate(PROMPT, sampling=Sampling(max_tokens=20, stop=(word,)))
+    assert stopped.text == free.text[: free.text.index(word) + len(word)]
+    assert stopped.finish is Finish.STOP
 
 
 def test_guided_decoding_gives_a_legal_action(engine: Engine) -> None:
     sampling = Sampling(max_tokens=200, regex=action_regex(40))
     output = engine.generate(PROMPT, sampling=sampling)
     assert parse_action(output.text).outcome is ParseOutcome.OK
+    assert output.finish is Finish.STOP
 
 
 def test_a_text_that_spells_a_control_token_is_text(engine: Engine) -> None:
@@ -159,6 +159,11 @@ def test_a_hot_memory_is_in_force_and_leaves_no_trace(
     engine: Engine, memories: list[LoraWeights]
 ) -> None:
     check_injection(engine, memories[0])
+
+
+@pytest.mark.model
+def test_the_embedded_model_learns_and_forgets(embedded: Engine) -> None:
+    check_injection(embedded, embedded.train((Lesson(FACT),), RECIPE).weights)
 
 
 def test_a_memory_in_the_weights_is_in_force_and_leaves_no_trace(

@@ -16,8 +16,6 @@ from pmi_kernel.prompts import answer_prompt
 from pmi_kernel.types import Example
 from tests.conftest import build_engine
 
-pytestmark = pytest.mark.model
-
 MAX_BATCH = 16
 
 
@@ -57,21 +55,22 @@ def attached(engine: Engine, memories: list[LoraWeights]) -> Iterator[list[Adapt
         engine.detach(adapter)
 
 
+@pytest.mark.model
 def test_it_answers_and_scores_as_transformers_does(
-    engine: Engine, asked: list[tuple[Prompt, str]]
+    embedded: Engine, asked: list[tuple[Prompt, str]]
 ) -> None:
-    other = EngineConfig(dtype="float32").build_engine()
+    other = build_engine("hf")
     sampling = Sampling(max_tokens=12)
     for prompt, _ in asked[:4]:
-        assert engine.generate(prompt, sampling=sampling).token_ids == (
+        assert embedded.generate(prompt, sampling=sampling).token_ids == (
             other.generate(prompt, sampling=sampling).token_ids
         )
     for prompt, answer in asked[:10]:
-        ours, theirs = engine.score(prompt, answer), other.score(prompt, answer)
+        ours, theirs = embedded.score(prompt, answer), other.score(prompt, answer)
         assert ours.token_ids == theirs.token_ids
         assert np.allclose(ours.logprobs_nats, theirs.logprobs_nats, atol=1e-3)
     prompt, answer = asked[0]
-    ours, theirs = (one.distributions(prompt, answer) for one in (engine, other))
+    ours, theirs = (one.distributions(prompt, answer) for one in (embedded, other))
     assert np.allclose(np.exp(ours), np.exp(theirs), atol=1e-4)
     other.close()
 
@@ -177,8 +176,8 @@ def test_what_does_not_fit_a_slot_is_refused_and_others_go_on(
     assert engine.score(*asked[0]) == before
 
 
-def test_a_closed_engine_says_so() -> None:
-    engine = build_engine("vllm", max_batch=2)
+def test_a_closed_engine_says_so(tiny: str) -> None:
+    engine = build_engine("vllm", tiny, max_batch=2)
     prompt = (Message("user", "Hello"),)
     assert engine.generate(prompt, sampling=Sampling(max_tokens=2)).token_ids
     engine.close()

@@ -34,7 +34,6 @@ def test_gold_never_reaches_a_system(name: str, sample: list[Example]) -> None:
         assert timeless(Episode(system, example).run()) == timeless(Episode(system, junk).run())
 
 
-@pytest.mark.model
 @pytest.mark.parametrize("name", NAMES)
 def test_gold_never_reaches_a_system_with_a_model(
     name: str, sample: list[Example], engine: Engine

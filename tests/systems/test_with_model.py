@@ -1,9 +1,7 @@
-"""The PMI system on the embedded model, small."""
+"""The PMI system on a model, small."""
 
 import re
 from pathlib import Path
-
-import pytest
 
 from pmi_kernel.batch import RunSettings, run
 from pmi_kernel.engines.base import Engine
@@ -11,8 +9,6 @@ from pmi_kernel.episode import Episode
 from pmi_kernel.probes import Prober, verified_restore
 from pmi_kernel.systems.pmi.config import PmiConfig
 from pmi_kernel.types import EndReason, Example, StepKind
-
-pytestmark = pytest.mark.model
 
 CONFIG = PmiConfig(
     train_mem=True,

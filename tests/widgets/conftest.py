@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
 
+from tests.waiting import within
 from tests.widgets.jupyter import Lab, Watch, write_hostile_data, write_variants
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -49,14 +50,14 @@ def lab(tmp_path_factory: pytest.TempPathFactory, root: Path) -> Iterator[Lab]:
     log = (home / "server.log").open("w")
     server = subprocess.Popen(command, env=env, stdout=log, stderr=log, start_new_session=True)
     info = Path(env["JUPYTER_RUNTIME_DIR"]) / f"jpserver-{server.pid}.json"
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + within(5)
     while not info.is_file():
         if server.poll() is not None or time.monotonic() > deadline:
             pytest.fail(f"JupyterLab did not start: {(home / 'server.log').read_text()[-2000:]}")
         time.sleep(0.05)
     yield Lab(home, json.loads(info.read_text())["url"], "only-a-test")
     server.send_signal(signal.SIGTERM)
-    server.wait(30)
+    server.wait(within(3))
     log.close()
 
 
@@ -96,8 +97,8 @@ def page(browser: Browser, watch: Watch) -> Iterator[Page]:
         "console",
         lambda message: watch.errors.append(message.text) if message.type == "error" else None,
     )
-    page.set_default_timeout(30_000)
-    expect.set_options(timeout=30_000)
+    page.set_default_timeout(1000 * within(5))
+    expect.set_options(timeout=1000 * within(5))
     yield page
     context.close()
 

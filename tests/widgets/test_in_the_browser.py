@@ -10,6 +10,7 @@ import nbformat
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
+from tests.waiting import eventually, within
 from tests.widgets.jupyter import HOSTILE, Lab, Watch
 
 IGNORED = re.compile("favicon|ResizeObserver|WebGL")
@@ -319,7 +320,7 @@ class Batch(Notebook):
         return self.monitor.locator("dd").nth(names.index(name)).inner_text()
 
     def expect_state(self, state: str) -> None:
-        expect(self.monitor.locator("dd").first).to_have_text(state, timeout=60_000)
+        expect(self.monitor.locator("dd").first).to_have_text(state, timeout=1000 * within(20))
 
     def num_done(self) -> int:
         return int(self.fact("done"))
@@ -378,17 +379,19 @@ def test_a_batch_is_launched_watched_cancelled_and_gone_on_with(
     expect(page.locator(".jp-RenderedPlotly")).to_have_count(4)
     opened = notebook.replay.locator("h2")
     before_click = opened.inner_text()
-    for _ in range(10):  # the charts are drawn anew, and the view listens to new ones in a while
-        page.wait_for_timeout(1000)
-        if opened.inner_text() != before_click:
-            break
+
+    def is_opened_by_a_click() -> bool:
         place = page.evaluate(LAST_POINT)
         if place is not None:
             page.mouse.move(place["x"] + 1, place["y"])
             page.mouse.move(place["x"], place["y"])
             page.mouse.down()
             page.mouse.up()
-    expect(opened).not_to_have_text(before_click)
+        page.wait_for_timeout(500)
+        return opened.inner_text() != before_click
+
+    # The charts are drawn anew, and the view listens to new ones in a while.
+    eventually(is_opened_by_a_click, "a click on a chart's point opened nothing", idle_s=5)
 
     row = notebook.replay.locator(".pmi-choices tbody button").nth(3)
     episode_id = row.inner_text()

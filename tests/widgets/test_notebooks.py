@@ -1,11 +1,14 @@
-"""Every notebook runs from top to bottom as it stands, on the embedded model and sample."""
+"""Every notebook runs from top to bottom."""
 
+import re
 import shutil
 from pathlib import Path
 
 import nbformat
 import pytest
 from nbclient import NotebookClient
+
+from tests.waiting import within
 
 NOTEBOOKS = sorted((Path(__file__).resolve().parents[2] / "notebooks").glob("*.ipynb"))
 
@@ -28,23 +31,43 @@ LOOK = {
 }
 """What is waited for and looked at in the end; the notebooks' own cells do not block."""
 
+SETTINGS = re.compile(r'\w+Config\(|Setup\(\s*"sample",')
+"""Where a notebook says which model it uses."""
 
-@pytest.mark.filterwarnings("ignore")
-@pytest.mark.model
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_a_notebook_runs_from_top_to_bottom(path: Path, tmp_path: Path) -> None:
-    (tmp_path / "runs").mkdir()
-    shutil.copytree(path.parent, tmp_path / "notebooks")
-    for name in ("example", "example_study"):
-        shutil.copytree(path.parents[1] / "runs" / name, tmp_path / "runs" / name)
+every_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+@every_notebook
+def test_a_notebook_runs_on_another_model(path: Path, tmp_path: Path, tiny: str) -> None:
     notebook = nbformat.read(path, as_version=4)
     assert len(notebook.cells) <= 15
+    num_changed = 0
+    for cell in notebook.cells:
+        cell.source, found = SETTINGS.subn(rf"\g<0>model={tiny!r}, ", cell.source)
+        num_changed += found
+    assert num_changed
+    check_runs(path, notebook, tmp_path, within(10))
+
+
+@pytest.mark.slow
+@pytest.mark.model
+@every_notebook
+def test_a_notebook_runs_as_it_stands(path: Path, tmp_path: Path) -> None:
+    check_runs(path, nbformat.read(path, as_version=4), tmp_path, within(100))
+
+
+def check_runs(path: Path, notebook: nbformat.NotebookNode, home: Path, cell_s: float) -> None:
+    """Run it in a copy of its surroundings, at most so long a cell, and look at the end."""
+    (home / "runs").mkdir()
+    shutil.copytree(path.parent, home / "notebooks")
+    for name in ("example", "example_study"):
+        shutil.copytree(path.parents[1] / "runs" / name, home / "runs" / name)
     code, expected = LOOK[path.stem]
     notebook.cells.append(nbformat.v4.new_code_cell(code))
-    where = {"metadata": {"path": tmp_path / "notebooks"}}
-    NotebookClient(notebook, timeout=400, kernel_name="python3", resources=where).execute()
-    shown = str(notebook.cells)
-    assert "Error displaying widget" not in shown
+    where = {"metadata": {"path": home / "notebooks"}}
+    NotebookClient(notebook, timeout=cell_s, kernel_name="python3", resources=where).execute()
+    assert "Error displaying widget" not in str(notebook.cells)
     assert expected in str(notebook.cells[-1].outputs)
 
 

@@ -20,6 +20,7 @@ from pmi_kernel.sweep import compare_recipes
 from pmi_kernel.systems.baselines.config import ClosedBookConfig, InContextConfig
 from pmi_kernel.types import EvalResult, StepKind
 from pmi_kernel.whatif import Change
+from tests.waiting import within
 from widgets import (
     CardView,
     CompareView,
@@ -107,14 +108,14 @@ def test_stop_ends_a_run_after_the_step_that_runs(setup: Setup) -> None:
 
     def slow(prompt: Prompt, adapter: Adapter | None) -> str:
         entered.set()
-        release.wait(10)
+        release.wait(within(1))
         return first_title(prompt, adapter)
 
     bench = Bench("sample", train_mem=True)
     bench.given = ScriptedEngine(slow)
     view = EpisodeView(bench, is_probed=False)
     view.run()
-    entered.wait(10)
+    entered.wait(within(1))
     assert view.is_busy
     view.on_stop()
     release.set()
@@ -131,7 +132,7 @@ def test_a_reset_while_it_runs_starts_again(setup: Setup) -> None:
 
     def slow(prompt: Prompt, adapter: Adapter | None) -> str:
         entered.set()
-        release.wait(10)
+        release.wait(within(1))
         return first_title(prompt, adapter)
 
     bench = Bench("sample", train_mem=True)
@@ -139,7 +140,7 @@ def test_a_reset_while_it_runs_starts_again(setup: Setup) -> None:
     view = EpisodeView(bench, is_probed=False)
     view.run()
     view.run()  # waits behind the first, and is dropped
-    entered.wait(10)
+    entered.wait(within(1))
     view.on_reset()
     view.on_next()
     release.set()
