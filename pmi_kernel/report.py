@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pmi_kernel.card import ReportCard
+from pmi_kernel.visible import visible_line
 
 if TYPE_CHECKING:
     from pmi_kernel.blame import Blamed
@@ -30,7 +31,7 @@ def render_table(
 
 
 def _cut(text: str, max_chars: int) -> str:
-    line = " ".join(text.split())
+    line = visible_line(text)
     return line if len(line) <= max_chars else line[: max_chars - 1] + "…"
 
 

@@ -12,8 +12,11 @@ from typing import Annotated
 
 import tyro
 
+from pmi_kernel.cli.parsing import parse
+from pmi_kernel.cli.terminal import say
 from pmi_kernel.errors import ConfigError, DataError
 from pmi_kernel.resources import copy_notebooks, source_tree
+from pmi_kernel.visible import visible_line
 from widgets.render import page
 from widgets.replay import Recording
 
@@ -47,26 +50,23 @@ def show(words: Sequence[str]) -> int:
         """
         return run, episode_id, html
 
-    run, episode_id, html = tyro.cli(
-        arguments, args=list(words), prog="pmi show", use_underscores=True
-    )
+    run, episode_id, html = parse(arguments, list(words), "show")
     recording = Recording(run)
     if episode_id is None:
         for known in recording.ids:
             result = recording.results.get(known)
-            print(f"{known}  {result.prediction}" if result else known)
+            say(visible_line(f"{known}  {result.prediction}" if result else known))
+        if unreadable := recording.unreadable:
+            say(f"{len(unreadable)} lines cannot be read, the first {unreadable[0]}", is_error=True)
         return 0
     if html is None:
         from widgets.text import render_trace
 
-        print(render_trace(recording.trace(episode_id), recording.results.get(episode_id)))
+        say(render_trace(recording.trace(episode_id), recording.results.get(episode_id)))
         return 0
-    nodes = recording.nodes(episode_id)
-    try:
-        html.write_text(page(recording.trace(episode_id).task.question, nodes), encoding="utf-8")
-    except OSError as error:
-        raise DataError(f"{html} cannot be written: {error.strerror}") from None
-    print(f"{html}: one page, {html.stat().st_size / 1000:.0f} kB")
+    title, nodes = recording.trace(episode_id).task.question, recording.nodes(episode_id)
+    html.write_text(page(title, nodes), encoding="utf-8")
+    say(f"{html}: one page, {html.stat().st_size / 1000:.0f} kB")
     return 0
 
 
@@ -95,13 +95,11 @@ def compare(words: Sequence[str]) -> int:
     from pmi_kernel.report import render_comparison
     from widgets.compare_view import comparison_nodes
 
-    runs, is_forced, targets = tyro.cli(
-        arguments, args=list(words), prog="pmi compare", use_underscores=True
-    )
+    runs, is_forced, targets = parse(arguments, list(words), "compare")
     if not runs:
         raise ConfigError("name one run or more")
     comparison = compare_runs(runs, is_forced=is_forced)
-    print(render_comparison(comparison))
+    say(render_comparison(comparison))
     texts = {
         "csv": lambda: comparison.frame().to_csv(index=False),
         "latex": lambda: comparison.frame().to_latex(index=False, float_format="%.2f", escape=True),
@@ -110,7 +108,7 @@ def compare(words: Sequence[str]) -> int:
     for kind, path in targets.items():
         if path is not None:
             path.write_text(texts[kind](), encoding="utf-8")
-            print(f"written to {path}")
+            say(f"written to {path}")
     return 0
 
 
@@ -121,14 +119,13 @@ def study(words: Sequence[str]) -> int:
         raise ConfigError("say which study: pmi study recipes, or pmi study accumulation")
     report, text = kinds[words[0]](list(words[1:]))
     report.write_text(text, encoding="utf-8")
-    print(f"\n{report}: one page, with pictures")
+    say(f"\n{report}: one page, with pictures")
     return 0
 
 
 def _study_recipes(words: list[str]) -> tuple[Path, str]:
     from pmi_kernel.batch import RunSettings
     from pmi_kernel.cli.evaluate import run_shown
-    from pmi_kernel.cli.parsing import parse
     from pmi_kernel.config import SystemConfig
     from pmi_kernel.report import render_table
     from pmi_kernel.study import StudySettings, study_recipes
@@ -140,22 +137,21 @@ def _study_recipes(words: list[str]) -> tuple[Path, str]:
         return settings, config
 
     def run_cell(target: RunSettings, system: SystemConfig) -> None:
-        print(f"\n{target.out}")
+        say(f"\n{target.out}")
         if run_shown(target, system).is_interrupted:
             raise KeyboardInterrupt
 
     settings, config = parse(arguments, words, "study recipes")
     found = study_recipes(settings, config, run_cell=run_cell)
-    print(f"\n{found.caption}")
+    say(f"\n{found.caption}")
     for source in found.sources:
-        print(f"\n{source}\n{render_table(*found.table(source))}")
+        say(f"\n{source}\n{render_table(*found.table(source))}")
     command = shlex.join(["pmi", "study", "recipes", *words])
     return settings.out / "report.html", study_page(found, command)
 
 
 def _study_accumulation(words: list[str]) -> tuple[Path, str]:
     from pmi_kernel.accumulation import AccumulationSettings, study_accumulation
-    from pmi_kernel.cli.parsing import parse
     from pmi_kernel.report import render_table
     from pmi_kernel.systems.pmi.config import PmiConfig
     from widgets.study import accumulation_page
@@ -169,10 +165,10 @@ def _study_accumulation(words: list[str]) -> tuple[Path, str]:
     settings, config = parse(arguments, words, "study accumulation")
 
     def on_pair(mode: str, number: int) -> None:
-        print(f"{mode}: pair {number + 1} of {settings.pairs}", flush=True)
+        say(f"{mode}: pair {number + 1} of {settings.pairs}")
 
     found = study_accumulation(settings, config, on_pair=on_pair)
-    print(f"\n{found.caption}\n\n{render_table(*found.table())}")
+    say(f"\n{found.caption}\n\n{render_table(*found.table())}")
     command = shlex.join(["pmi", "study", "accumulation", *words])
     return settings.out / "report.html", accumulation_page(found, command)
 
@@ -193,11 +189,11 @@ def export(words: Sequence[str]) -> int:
 
     from widgets.export import export_notebook
 
-    notebook, html = tyro.cli(arguments, args=list(words), prog="pmi export", use_underscores=True)
+    notebook, html = parse(arguments, list(words), "export")
     if not notebook.is_file():
         raise DataError(f"{notebook}: no such notebook")
     html.write_text(export_notebook(notebook), encoding="utf-8")
-    print(f"{html}: one page, {html.stat().st_size / 1000:.0f} kB")
+    say(f"{html}: one page, {html.stat().st_size / 1000:.0f} kB")
     return 0
 
 

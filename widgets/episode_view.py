@@ -7,6 +7,7 @@ from typing import Any
 from pmi_kernel.config import MemoryConfig
 from pmi_kernel.probes import Injecting
 from pmi_kernel.types import Step, StepKind, Trace
+from pmi_kernel.visible import visible
 from pmi_kernel.whatif import Change, TapedEpisode
 from widgets.render import Node
 from widgets.setup import Setup
@@ -122,10 +123,11 @@ class EpisodeView(View):
         if not number < len(self._branches):
             raise ValueError("this branch is gone")
         step = self._branches[number].episode.trace.steps[at]
+        shown = visible(step.text)
         query, snippet = values.get("query"), values.get("snippet")
         change = Change(
-            query=query if query is not None and query != step.text else None,
-            snippet=snippet if snippet is not None and snippet != step.text else None,
+            query=query if query is not None and query != shown else None,
+            snippet=snippet if snippet is not None and snippet != shown else None,
             is_injected="no_injection" not in args,
             mem_steps=_number(values, "mem_steps", int),
             mem_lr=_number(values, "mem_lr", float),

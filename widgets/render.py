@@ -14,6 +14,8 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from pmi_kernel.visible import visible, visible_line
+
 HERE = Path(__file__).parent
 
 
@@ -61,11 +63,17 @@ def _environment() -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=_shown,
     )
     environment.filters["signed"] = lambda value, digits=2: f"{value:+.{digits}f}".replace("-", "−")
     environment.filters["seconds"] = seconds
     environment.filters["size"] = size
     return environment
+
+
+def _shown(value: object) -> object:
+    """What a template shows of a value; what is HTML already is left, so `|e` keeps an id exact."""
+    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def seconds(value: float) -> str:
@@ -108,5 +116,5 @@ def page(title: str, nodes: Sequence[Node], *, pictures: str = "") -> str:
             '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; '
             "style-src 'unsafe-inline'; img-src data:{}\"><title>{}</title></head>\n"
             '<body class="pmi-page"><main>{}{}</main></body></html>\n'
-        ).format(Markup(scripts), title, Markup(static_html(nodes)), Markup(pictures))
+        ).format(Markup(scripts), visible_line(title), Markup(static_html(nodes)), Markup(pictures))
     )

@@ -10,6 +10,7 @@ from pmi_kernel.errors import DataError
 from pmi_kernel.records import read_whole
 from pmi_kernel.traces import TraceFile
 from pmi_kernel.types import EvalResult, Trace
+from pmi_kernel.visible import visible
 from widgets.render import Node
 from widgets.trace_nodes import replay_nodes
 from widgets.view import View
@@ -199,14 +200,14 @@ class Replay(View):
     def _fits(self, episode_id: str) -> bool:
         result = self._recording.results.get(episode_id)
         return all(
-            wanted == "all" or (result is not None and _FILTERS[name](result) == wanted)
+            wanted == "all" or (result is not None and visible(_FILTERS[name](result)) == wanted)
             for name, wanted in self._filters.items()
         )
 
     def _options(self) -> dict[str, list[str]]:
         results = list(self._recording.results.values())
         return {
-            name: ["all", *sorted({value(result) for result in results})]
+            name: ["all", *sorted({visible(value(result)) for result in results})]
             for name, value in _FILTERS.items()
         }
 

@@ -5,6 +5,7 @@ import textwrap
 from pmi_kernel.card import report_cards
 from pmi_kernel.report import render_card
 from pmi_kernel.types import EvalResult, Gold, PassageUse, Step, StepKind, Trace
+from pmi_kernel.visible import visible
 
 _WIDTH = 96
 
@@ -31,7 +32,7 @@ def render_trace(trace: Trace, result: EvalResult | None = None) -> str:
             lines += ["", textwrap.indent(render_card(card), "   ")]
     if result:
         lines += ["", f"gold {' / '.join(result.answers)}: EM {result.em:.0f}, F1 {result.f1:.2f}"]
-    return "\n".join(lines)
+    return visible("\n".join(lines))
 
 
 def _body(step: Step) -> list[str]:
@@ -54,5 +55,5 @@ def _body(step: Step) -> list[str]:
 
 def _fold(text: str, indent: str = "") -> str:
     return textwrap.fill(
-        " ".join(text.split()), _WIDTH, initial_indent=indent, subsequent_indent=indent
+        " ".join(visible(text).split()), _WIDTH, initial_indent=indent, subsequent_indent=indent
     )

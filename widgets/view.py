@@ -14,6 +14,7 @@ from IPython.core.getipython import get_ipython
 from IPython.display import display
 
 from pmi_kernel.errors import PmiError
+from pmi_kernel.visible import visible
 from widgets.render import HERE, Node, static_html
 
 log = logging.getLogger(__name__)
@@ -58,7 +59,7 @@ class View(anywidget.AnyWidget):
     def say(self, text: str, *, is_error: bool = False) -> None:
         """Show a line of status."""
         with self.hold_sync():
-            self.status, self.is_error = text, is_error
+            self.status, self.is_error = visible(text), is_error
 
     def html(self) -> str:
         """Return what is shown now as HTML that needs no script."""
@@ -115,7 +116,7 @@ class View(anywidget.AnyWidget):
 
     def _begin(self, label: str) -> None:
         with self.hold_sync():
-            self.is_busy, self.is_error, self.status = True, False, label
+            self.is_busy, self.is_error, self.status = True, False, visible(label)
 
     def _serve(self) -> None:
         while True:

@@ -1,5 +1,6 @@
 """The command line: `pmi VERB`; each verb is a function, and its settings a frozen config."""
 
+import errno
 import logging
 import signal
 import sys
@@ -7,9 +8,11 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from importlib.metadata import EntryPoint, entry_points
 
-from pmi_kernel.cli import data, evaluate, jobs, look
+from pmi_kernel.cli import data, evaluate, jobs, look, terminal
 from pmi_kernel.cli.parsing import parse
+from pmi_kernel.cli.terminal import say
 from pmi_kernel.errors import PmiError
+from pmi_kernel.visible import visible
 
 _USAGE = """usage: pmi VERB [options]
 
@@ -33,11 +36,43 @@ _USAGE = """usage: pmi VERB [options]
 pmi VERB --help lists a verb's options."""
 
 
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+"""What a user can mend where the error names no file."""
+
+
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run one verb; a `PmiError` is one line on stderr and exit status 2."""
+    """Run one verb; what the user can mend is one line on stderr and exit status 2.
+
+    That is a `PmiError`, a file that cannot be read or written, and a full disk; any other error
+    keeps its traceback.
+    """
     words = list(sys.argv[1:] if argv is None else argv)
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    terminal.escape_what_cannot_be_encoded()
+    handler = logging.StreamHandler()
+    handler.setFormatter(_LogFormat("%(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
     signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        try:
+            with terminal.flushed():
+                raise SystemExit(_run(words))
+        except PmiError as error:
+            say(f"pmi: {error}", is_error=True)
+            raise SystemExit(2) from None
+        except KeyboardInterrupt:
+            say("pmi: interrupted", is_error=True)
+            raise SystemExit(evaluate.INTERRUPTED) from None
+        except OSError as error:
+            if isinstance(error, BrokenPipeError) or not (error.filename or error.errno in _FULL):
+                raise
+            where = f"{error.filename}: " if error.filename else ""
+            say(f"pmi: {where}{error.strerror}", is_error=True)
+            raise SystemExit(2) from None
+    except BrokenPipeError as error:
+        terminal.hang_up(error)
+
+
+def _run(words: list[str]) -> int:
     verbs: dict[str, Callable[[list[str]], int]] = {
         "run": evaluate.run,
         "resume": evaluate.resume,
@@ -52,18 +87,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     }
     for verb in entry_points(group="pmi.verbs"):  # those that need the widgets
         verbs[verb.name] = partial(_elsewhere, verb)
-    if not words or words[0] not in verbs:
-        is_help = not words or words[0] in ("-h", "--help")
-        print(_USAGE if is_help else f"pmi: no verb {words[0]!r}\n\n{_USAGE}", file=sys.stderr)
-        raise SystemExit(0 if is_help and words else 2)
-    try:
-        raise SystemExit(verbs[words[0]](words[1:]))
-    except PmiError as error:
-        print(f"pmi: {error}", file=sys.stderr)
-        raise SystemExit(2) from None
-    except KeyboardInterrupt:
-        print("pmi: interrupted", file=sys.stderr)
-        raise SystemExit(evaluate.INTERRUPTED) from None
+    if words and words[0] in verbs:
+        return verbs[words[0]](words[1:])
+    is_help = not words or words[0] in ("-h", "--help")
+    say(_USAGE if is_help else f"pmi: no verb {words[0]!r}\n\n{_USAGE}", is_error=True)
+    return 0 if is_help and words else 2
+
+
+class _LogFormat(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return visible(super().format(record))
 
 
 def _elsewhere(verb: EntryPoint, words: list[str]) -> int:
@@ -86,7 +119,7 @@ def _bench(words: list[str]) -> int:
     known = {**BENCHMARKS, **{e.name: e.load() for e in entry_points(group="pmi.benchmarks")}}
     if not words or words[0] not in known:
         lines = [f"  {name:10} {(fn.__doc__ or '').splitlines()[0]}" for name, fn in known.items()]
-        print("usage: pmi bench NAME [options]\n\n" + "\n".join(lines))
+        say("usage: pmi bench NAME [options]\n\n" + "\n".join(lines))
         return 0 if words and words[0] in ("-h", "--help") else 2
     parse(known[words[0]], words[1:], f"bench {words[0]}")
     return 0

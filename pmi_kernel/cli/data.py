@@ -6,6 +6,7 @@ from typing import Annotated
 import tyro
 
 from pmi_kernel.cli.parsing import parse
+from pmi_kernel.cli.terminal import say
 from pmi_kernel.errors import ConfigError
 
 
@@ -18,7 +19,7 @@ def dispatch(words: list[str]) -> int:
         "write": _write,
     }
     if not words or words[0] not in verbs:
-        print(
+        say(
             "usage: pmi data fetch hotpotqa | check SOURCE | synth --n N --seed S --out FILE | "
             "write SOURCE --out FILE"
         )
@@ -42,7 +43,7 @@ def _fetch(words: list[str]) -> int:
     if name != "hotpotqa":
         raise DataError(f"{name!r}: only hotpotqa can be fetched")
     for path in fetch():
-        print(f"{path}: whole and valid")
+        say(f"{path}: whole and valid")
     return 0
 
 
@@ -58,7 +59,7 @@ def _check(words: list[str]) -> int:
         return file
 
     report = describe(parse(file, words, "data check"))
-    print(report.render())
+    say(report.render())
     return 1 if report.problems else 0
 
 
@@ -83,7 +84,7 @@ def _synth(words: list[str]) -> int:
         raise ConfigError("data synth needs --n of at least 1")
     _check_writable(out)
     write_examples(synthesize(n, seed), out)
-    print(f"{out}: {n} questions (seed {seed})")
+    say(f"{out}: {n} questions (seed {seed})")
     return 0
 
 
@@ -103,7 +104,7 @@ def _write(words: list[str]) -> int:
     _check_writable(out)
     examples = load_examples(source)
     write_examples(examples, out)
-    print(f"{out}: {len(examples)} questions")
+    say(f"{out}: {len(examples)} questions")
     return 0
 
 

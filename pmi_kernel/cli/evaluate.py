@@ -1,15 +1,16 @@
 """`pmi run | resume | grid`: evaluate systems, with a progress bar."""
 
 import argparse
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
 
 from pmi_kernel.cli.parsing import parse
+from pmi_kernel.cli.terminal import say
 from pmi_kernel.config import SystemConfig
 from pmi_kernel.systems import NAMES, config_class
+from pmi_kernel.visible import visible
 
 INTERRUPTED = 130
 """Exit status after Ctrl-C."""
@@ -69,9 +70,9 @@ def _finish_run(settings: Any, config: SystemConfig) -> int:
     from pmi_kernel.report import render_summary
 
     outcome = run_shown(settings, config)
-    print(render_summary(outcome.summary, settings.out))
+    say(render_summary(outcome.summary, settings.out))
     if outcome.is_interrupted:
-        print(f"interrupted; `pmi resume {settings.out}` goes on", file=sys.stderr)
+        say(f"interrupted; `pmi resume {settings.out}` goes on", is_error=True)
         return INTERRUPTED
     return 1 if outcome.summary["num_errors"] else 0
 
@@ -87,10 +88,13 @@ def run_shown(settings: Any, config: SystemConfig) -> Any:
     bar = tqdm(total=0, unit="episode", desc=settings.out.name)
     scores: list[tuple[float, float]] = []
 
+    def write(text: str) -> None:
+        bar.write(visible(text))
+
     def on_start(num_done: int, num_pending: int) -> None:
         bar.reset(total=num_pending)
         if num_done:
-            bar.write(f"{num_done} episodes are done already; {num_pending} to run now")
+            write(f"{num_done} episodes are done already; {num_pending} to run now")
 
     def on_result(result: EvalResult) -> None:
         scores.append((result.em, result.f1))
@@ -100,7 +104,7 @@ def run_shown(settings: Any, config: SystemConfig) -> Any:
 
     with bar:
         save_request(config, settings)
-        return supervise(settings, config, on_start=on_start, on_result=on_result, say=bar.write)
+        return supervise(settings, config, on_start=on_start, on_result=on_result, say=write)
 
 
 def grid(words: list[str]) -> int:
@@ -121,5 +125,5 @@ def grid(words: list[str]) -> int:
             raise KeyboardInterrupt
 
     settings, config = parse(arguments, words, "grid")
-    print(render_grid(arms.grid(settings, config, run_arm=run_arm)))
+    say(render_grid(arms.grid(settings, config, run_arm=run_arm)))
     return 0

@@ -7,13 +7,14 @@ from typing import Annotated
 import tyro
 
 from pmi_kernel.cli.parsing import parse
+from pmi_kernel.cli.terminal import say
 
 
 def dispatch(words: list[str]) -> int:
     """List, watch or cancel runs in the background."""
     verbs = {"list": _list, "watch": _watch, "cancel": _cancel}
     if not words or words[0] not in verbs:
-        print("usage: pmi jobs list [ROOT] | watch RUN | cancel RUN [--force]")
+        say("usage: pmi jobs list [ROOT] | watch RUN | cancel RUN [--force]")
         return 0 if words and words[0] in ("-h", "--help") else 2
     return verbs[words[0]](words[1:])
 
@@ -32,7 +33,7 @@ def _list(words: list[str]) -> int:
 
     root = parse(arguments, words, "jobs list")
     statuses = {str(job.out): job.status() for job in find_jobs(root)}
-    print(render_jobs(statuses) if statuses else f"no runs under {root}")
+    say(render_jobs(statuses) if statuses else f"no runs under {root}")
     return 0
 
 
@@ -61,7 +62,7 @@ def _watch(words: list[str]) -> int:
             if not job.is_running:
                 break
             time.sleep(0.5)
-    print(f"{job.out}: {status['state']} {status.get('error', '')}".rstrip())
+    say(f"{job.out}: {status['state']} {status.get('error', '')}".rstrip())
     return 0 if status["state"] == "done" else 1
 
 
@@ -82,9 +83,9 @@ def _cancel(words: list[str]) -> int:
     run, force = parse(arguments, words, "jobs cancel")
     job = Job.attach(run)
     if not job.is_running:
-        print(f"{run} is not running ({job.status()['state']})")
+        say(f"{run} is not running ({job.status()['state']})")
         return 0
     job.cancel(is_forced=force, wait_s=10.0 if force else 90.0)
     is_left = job.is_running
-    print(f"{run}: {'still finishing its last episodes' if is_left else job.status()['state']}")
+    say(f"{run}: {'still finishing its last episodes' if is_left else job.status()['state']}")
     return 0

@@ -6,6 +6,7 @@ from typing import Annotated
 import tyro
 
 from pmi_kernel.cli.parsing import parse
+from pmi_kernel.cli.terminal import say
 
 
 def runs(words: list[str]) -> int:
@@ -25,7 +26,7 @@ def runs(words: list[str]) -> int:
     root = parse(arguments, words, "runs")
     summaries = {str(job.out): read_json(job.out / "summary.json", {}) for job in find_jobs(root)}
     ended = {name: summary for name, summary in summaries.items() if summary}
-    print(render_runs(ended) if ended else f"no runs under {root}")
+    say(render_runs(ended) if ended else f"no runs under {root}")
     return 0
 
 
@@ -42,7 +43,7 @@ def blame(words: list[str]) -> int:
         """
         return run
 
-    print(render_blame(stages.blame(parse(arguments, words, "blame"))))
+    say(render_blame(stages.blame(parse(arguments, words, "blame"))))
     return 0
 
 
@@ -63,8 +64,8 @@ def card(words: list[str]) -> int:
 
     run, csv = parse(arguments, words, "card")
     cards = read_cards(run)
-    print(render_cards(cards))
+    say(render_cards(cards))
     if csv is not None:
         csv.write_text(cards_frame(cards).to_csv(), encoding="utf-8")
-        print(f"written to {csv}")
+        say(f"written to {csv}")
     return 0

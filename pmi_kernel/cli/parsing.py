@@ -1,10 +1,11 @@
 """Words of a command line, parsed into a config or a call."""
 
-import sys
 from typing import Any
 
 import tyro
 from pydantic import ValidationError
+
+from pmi_kernel.cli.terminal import say
 
 
 def parse(target: Any, words: list[str], prog: str) -> Any:
@@ -22,5 +23,5 @@ def parse(target: Any, words: list[str], prog: str) -> Any:
             ".".join(str(part) for part in e["loc"]) + (": " if e["loc"] else "") + e["msg"]
             for e in error.errors()
         )
-        print(f"pmi {prog}: {problems}", file=sys.stderr)
+        say(f"pmi {prog}: {problems}", is_error=True)
         raise SystemExit(2) from None

@@ -1,0 +1,66 @@
+"""The terminal: the one place where the command line prints."""
+
+import io
+import os
+import select
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NoReturn, TextIO
+
+from pmi_kernel.visible import visible
+
+_HUNG_UP = 141
+"""Exit status when nobody reads any more: 128 and the signal SIGPIPE, as a shell has it."""
+
+
+def say(text: str = "", *, is_error: bool = False) -> None:
+    """Print lines, with what would steer the terminal escaped.
+
+    Args:
+        text: The lines.
+        is_error: Whether they go to stderr.
+    """
+    print(visible(text), file=sys.stderr if is_error else sys.stdout)
+
+
+def escape_what_cannot_be_encoded() -> None:
+    """Let the streams write any text, whatever their encoding."""
+    for stream in _streams():
+        stream.reconfigure(errors="backslashreplace")
+
+
+@contextmanager
+def flushed() -> Iterator[None]:
+    """Write all that was printed before this is left, whatever happens, so that errors show."""
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+
+
+def hang_up(error: BrokenPipeError) -> NoReturn:
+    """End quietly, as `pmi show ... | head` wants it.
+
+    Raises:
+        BrokenPipeError: The same; what was closed is neither stdout nor stderr.
+    """
+    closed = [stream for stream in _streams() if _is_closed(stream)]
+    if not closed:
+        raise error
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in closed:  # or Python tells of what is left to be written, at its end
+        os.dup2(nowhere, stream.fileno())
+    raise SystemExit(_HUNG_UP) from None
+
+
+def _streams() -> list[io.TextIOWrapper]:
+    both: tuple[TextIO, TextIO] = (sys.stdout, sys.stderr)
+    return [stream for stream in both if isinstance(stream, io.TextIOWrapper)]
+
+
+def _is_closed(stream: io.TextIOWrapper) -> bool:
+    """Whether the reading end of a pipe is gone."""
+    poll = select.poll()
+    poll.register(stream.fileno(), 0)
+    return any(events & select.POLLERR for _, events in poll.poll(0))
