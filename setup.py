@@ -20,6 +20,6 @@ def _packed(folder: str) -> str:
 setup(
     packages=[*find_packages(include=["pmi_kernel*", "widgets*"]), *map(_packed, _RESOURCES)],
     package_dir={_packed(folder): folder for folder in _RESOURCES},
-    package_data={"widgets": ["templates/*.html", "static/*"]}
+    package_data={"widgets": ["templates/*.html", "static/*", "nbconvert/pmi/*"]}
     | {_packed(folder): [pattern] for folder, pattern in _RESOURCES.items()},
 )

@@ -1,11 +1,9 @@
 """The verbs of `pmi` that need the widgets."""
 
 import argparse
-import json
 import os
 import shlex
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -203,6 +201,8 @@ def lab(words: Sequence[str]) -> int:
     That is in a source tree, else in the working directory; `--copy FOLDER` first copies the
     notebooks and the example runs to a folder and opens that.
     """
+    from pmi_kernel.batch.record import write_json
+    from pmi_kernel.engines.models import cache_dir
     from widgets.export import export_settings
 
     own = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
@@ -213,14 +213,11 @@ def lab(words: Sequence[str]) -> int:
     home = (chosen.copy or source_tree() or Path()).resolve()
     has_notebooks = (home / _FIRST).is_file()
     if not has_notebooks:
-        print(f"no notebooks in {home}; `pmi lab --copy FOLDER` brings them")
-    settings = Path(tempfile.mkdtemp(prefix="pmi-lab-"))
-    (settings / "labconfig").mkdir()
-    overrides = settings / "labconfig" / "default_setting_overrides.json"
-    overrides.write_text(json.dumps(_OVERRIDES), encoding="utf-8")
-    (settings / "jupyter_nbconvert_config.json").write_text(
-        json.dumps(export_settings()), encoding="utf-8"
-    )
+        say(f"no notebooks in {home}; `pmi lab --copy FOLDER` brings them")
+    settings = cache_dir() / "lab"
+    (settings / "labconfig").mkdir(parents=True, exist_ok=True)
+    write_json(settings / "labconfig" / "default_setting_overrides.json", _OVERRIDES)
+    write_json(settings / "jupyter_nbconvert_config.json", export_settings())
     known = os.environ.get("JUPYTER_CONFIG_PATH")
     paths = [str(settings), *([known] if known else [])]
     os.environ["JUPYTER_CONFIG_PATH"] = os.pathsep.join(paths)

@@ -2,7 +2,10 @@
 
 import html
 import json
+import os
 import re
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -123,3 +126,18 @@ def test_the_committed_example_run_opens(root: Path) -> None:
 def test_an_unfinished_trace_is_shown_as_far_as_it_goes(sample: list[Example]) -> None:
     trace = Trace(sample[0].task, "pmi", "f", (Step(StepKind.SEARCH, "query"),))
     assert "query" in page("x", replay_nodes(trace))
+
+
+def test_the_lab_leaves_its_settings_in_one_place(tmp_path: Path) -> None:
+    cache, temporary = tmp_path / "cache", tmp_path / "tmp"
+    temporary.mkdir()
+    settings = {"PMI_CACHE": cache, "TMPDIR": temporary}
+    environment = os.environ | {name: str(path) for name, path in settings.items()}
+    command = [sys.executable, "-m", "pmi_kernel.cli", "lab", "--version"]
+    for _ in range(2):
+        subprocess.run(command, env=environment, check=True, capture_output=True)
+    assert sorted(path.name for path in (cache / "lab").iterdir()) == [
+        "jupyter_nbconvert_config.json",
+        "labconfig",
+    ]
+    assert list(temporary.iterdir()) == []
