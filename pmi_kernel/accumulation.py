@@ -5,6 +5,7 @@ questions the first one's memory is injected, then the second one's on top of it
 trained on from it (`continue`), and both questions are asked alone before, between and after.
 """
 
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,12 +14,14 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from pmi_kernel.asking import recall
+from pmi_kernel.batch.merge import ERRORS
 from pmi_kernel.batch.record import git_state, package_versions, read_json, write_json
+from pmi_kernel.batch.worker import note_error
 from pmi_kernel.compare import Interval, mean_interval
 from pmi_kernel.config import Settings
 from pmi_kernel.data import data_hash, load_examples
 from pmi_kernel.engines.base import Adapter, Engine
-from pmi_kernel.errors import ConfigError, DataError
+from pmi_kernel.errors import ConfigError, DataError, EngineError
 from pmi_kernel.memory.lora import accumulate
 from pmi_kernel.metrics import score_answer
 from pmi_kernel.probes import Injecting
@@ -179,9 +182,24 @@ def study_accumulation(
             if not path.exists():
                 on_pair(mode, number)
                 path.parent.mkdir(exist_ok=True)
-                found = inject_pair(serving, system, *pair)
+                try:
+                    found = inject_pair(serving, system, *pair)
+                except Exception as error:
+                    raise _failed(settings.out, mode, pair, error) from error
                 write_json(path, asdict(found) if found else None)
     return read_accumulation(settings.out)
+
+
+def _failed(out: Path, mode: Mode, pair: Sequence[Example], error: Exception) -> EngineError:
+    """Keep an error with its traceback, and return one that says where."""
+    ids, cause = " then ".join(example.task.id for example in pair), f"{error}"
+    if not isinstance(error, EngineError):
+        cause = f"{type(error).__name__}: {error}"
+    note_error(out, mode, ids, cause, "".join(traceback.format_exception(error)))
+    return EngineError(
+        f"{mode}: the pair {ids} failed: {cause}; see {out}/{ERRORS}.{mode}.jsonl; what is done is "
+        "kept"
+    )
 
 
 def inject_pair(engine: Engine, system: Injecting, first: Example, second: Example) -> Pair | None:

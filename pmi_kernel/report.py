@@ -69,8 +69,13 @@ def render_summary(summary: Mapping[str, Any], out: Path) -> str:
 
 
 def _warnings(summary: Mapping[str, Any]) -> list[str]:
-    """What a reader of the numbers should know about the files that they came from."""
+    """What a reader of the numbers should know about what they came from."""
     lines = []
+    if num := summary["totals"].get("diverged"):
+        lines.append(
+            f"  {num:g} of {summary['num_injections']} memories diverged: their loss rose "
+            "(lower --mem_lr)"
+        )
     if num := summary["num_unreadable_lines"]:
         lines.append(
             f"  {num} line{' cannot' if num == 1 else 's cannot'} be read (the first: "

@@ -18,6 +18,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from pmi_kernel.batch import RunSettings
+from pmi_kernel.batch.merge import ERRORS
 from pmi_kernel.batch.record import git_state, package_versions, read_json, write_json
 from pmi_kernel.cards import means, read_cards
 from pmi_kernel.compare import Interval
@@ -108,11 +109,14 @@ class Study:
     Attributes:
         cells: Those with results, in the order in which they are run.
         num_cells: All of them.
+        failures: What failed in a cell when it was last run, and where the errors are, by its
+            folder.
         facts: What it was made with, by name: settings, versions, commit.
     """
 
     cells: tuple[Cell, ...]
     num_cells: int
+    failures: Mapping[Path, str]
     facts: Mapping[str, str]
 
     @property
@@ -201,6 +205,13 @@ def read_study(out: Path) -> Study:
     settings = StudySettings(**{**record["settings"], "out": out})
     config = PmiConfig(**record["config"])
     planned = list(_cells(settings, config))
+    summaries = {folder: read_json(folder / "summary.json", {}) for folder, _, _ in planned}
+    failures = {
+        folder: f"{num_errors} of {num_errors + summary['num_episodes']} questions failed; "
+        f"see {folder}/{ERRORS}.*.jsonl"
+        for folder, summary in summaries.items()
+        if (num_errors := summary.get("num_errors"))
+    }
     cells = [
         Cell(
             source,
@@ -211,7 +222,7 @@ def read_study(out: Path) -> Study:
             command=_command(settings, config, source, cell),
         )
         for folder, cell, source in planned
-        if (folder / "summary.json").exists()
+        if summaries[folder].get("num_episodes")
     ]
     git, versions = record["git"], record["versions"]
     facts = {
@@ -221,7 +232,7 @@ def read_study(out: Path) -> Study:
         "commit": f"{git['commit']}{' and changes' if git['is_dirty'] else ''}",
         "versions": ", ".join(f"{name} {version}" for name, version in versions.items()),
     }
-    return Study(tuple(cells), len(planned), facts)
+    return Study(tuple(cells), len(planned), failures, facts)
 
 
 def launch_study(settings: StudySettings, config: PmiConfig) -> "subprocess.Popen[bytes]":

@@ -14,7 +14,7 @@ from pmi_kernel.cards import read_cards
 from pmi_kernel.cli import main
 from pmi_kernel.engines.base import Adapter, Prompt
 from pmi_kernel.engines.scripted import ScriptedEngine
-from pmi_kernel.errors import EngineError
+from pmi_kernel.errors import DataError, EngineError
 from pmi_kernel.records import read_records
 from pmi_kernel.study import StudySettings, launch_study, read_study
 from pmi_kernel.types import StepKind, Trace
@@ -190,3 +190,31 @@ def test_an_accumulation_study_is_a_table_and_a_page(
     assert report.count('class="plotly-graph-div"') == 1
     assert pmi(*words, "--mem_lr", "0.5") == 2
     assert "another fingerprint" in capsys.readouterr().err
+
+
+def no_words(prompt: Prompt, adapter: Adapter | None) -> str:
+    raise RuntimeError("no words left")
+
+
+def test_a_study_whose_cells_all_failed_says_where_the_errors_are(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken = ("--model", f"{__name__}:no_words", "--recipes", "ntp", "--steps", "2")
+    assert study(tmp_path, *broken) == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    cell = tmp_path / FOLDER / "ntp-2-steps-rank-8"
+    assert error == f"pmi: {cell}: 3 of 3 questions failed; see {cell}/errors.*.jsonl"
+    assert "no words left" in next(cell.glob("errors.*.jsonl")).read_text()
+    with pytest.raises(DataError, match="no results yet"):
+        read_cards(cell)
+
+
+def test_a_study_of_pairs_that_failed_says_where_the_error_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["study", "accumulation", "--engine", "scripted", "--data", WORLD, "--pairs", "2"]
+    assert pmi(*words, "--out", str(tmp_path), "--model", f"{__name__}:no_words") == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith("pmi: stack: the pair ")
+    assert f"failed: RuntimeError: no words left; see {tmp_path}/errors.stack.jsonl" in error
+    assert "Traceback" in (tmp_path / "errors.stack.jsonl").read_text()

@@ -4,7 +4,7 @@ import argparse
 import os
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -112,16 +112,21 @@ def compare(words: Sequence[str]) -> int:
 
 def study(words: Sequence[str]) -> int:
     """Study what is learned from weights alone: by recipe, or by a second memory on a first."""
-    kinds = {"recipes": _study_recipes, "accumulation": _study_accumulation}
+    kinds: dict[str, Callable[[list[str]], tuple[Path, str, Collection[str]]]] = {
+        "recipes": _study_recipes,
+        "accumulation": _study_accumulation,
+    }
     if not words or words[0] not in kinds:
         raise ConfigError("say which study: pmi study recipes, or pmi study accumulation")
-    report, text = kinds[words[0]](list(words[1:]))
+    report, text, failures = kinds[words[0]](list(words[1:]))
     report.write_text(text, encoding="utf-8")
     say(f"\n{report}: one page, with pictures")
-    return 0
+    for failure in failures:
+        say(failure, is_error=True)
+    return 1 if failures else 0
 
 
-def _study_recipes(words: list[str]) -> tuple[Path, str]:
+def _study_recipes(words: list[str]) -> tuple[Path, str, Collection[str]]:
     from pmi_kernel.batch import RunSettings
     from pmi_kernel.cli.evaluate import run_shown
     from pmi_kernel.config import SystemConfig
@@ -141,14 +146,18 @@ def _study_recipes(words: list[str]) -> tuple[Path, str]:
 
     settings, config = parse(arguments, words, "study recipes")
     found = study_recipes(settings, config, run_cell=run_cell)
+    if not found.cells:
+        failures = [f"{folder}: {failure}" for folder, failure in found.failures.items()]
+        raise DataError("; ".join(failures) or f"{settings.out} has no results yet")
     say(f"\n{found.caption}")
     for source in found.sources:
         say(f"\n{source}\n{render_table(*found.table(source))}")
     command = shlex.join(["pmi", "study", "recipes", *words])
-    return settings.out / "report.html", study_page(found, command)
+    failures = [f"{folder}: {failure}" for folder, failure in found.failures.items()]
+    return settings.out / "report.html", study_page(found, command), failures
 
 
-def _study_accumulation(words: list[str]) -> tuple[Path, str]:
+def _study_accumulation(words: list[str]) -> tuple[Path, str, Collection[str]]:
     from pmi_kernel.accumulation import AccumulationSettings, study_accumulation
     from pmi_kernel.report import render_table
     from pmi_kernel.systems.pmi.config import PmiConfig
@@ -168,7 +177,7 @@ def _study_accumulation(words: list[str]) -> tuple[Path, str]:
     found = study_accumulation(settings, config, on_pair=on_pair)
     say(f"\n{found.caption}\n\n{render_table(*found.table())}")
     command = shlex.join(["pmi", "study", "accumulation", *words])
-    return settings.out / "report.html", accumulation_page(found, command)
+    return settings.out / "report.html", accumulation_page(found, command), ()
 
 
 def export(words: Sequence[str]) -> int:

@@ -45,10 +45,11 @@ def _body(step: Step) -> list[str]:
         return [f"query: {step.text}", *found]
     if step.kind is StepKind.INJECT:
         measures = step.measures
-        return [
+        told = [
             f"trained {measures['train_steps']:g} steps in {measures['train_s']:.1f} s, attached "
             f"{measures['attached_bytes'] / 1e6:.1f} MB in {1000 * measures['attach_s']:.1f} ms"
         ]
+        return [*told, "it diverged: its loss rose"] if measures.get("diverged") else told
     end = f" ({step.end_reason})" if step.end_reason else ""
     return [(step.text or "(empty)") + end]
 

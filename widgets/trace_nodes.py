@@ -163,6 +163,8 @@ def _chips(step: Step) -> list[str]:
     if "train_s" in measures:
         chips.append(f"train {seconds(measures['train_s'])}")
         chips.append(f"attach {seconds(measures['attach_s'])}")
+    if measures.get("diverged"):
+        chips.append("diverged: its loss rose")
     if measures.get("truncated_snippets"):
         chips.append("cut at snippet_tokens")
     return chips

@@ -1,13 +1,23 @@
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 from pydantic import ValidationError
 
-from pmi_kernel.engines.base import Adapter, Prompt
+from pmi_kernel import batch
+from pmi_kernel.batch import RunSettings
+from pmi_kernel.engines.base import Adapter, Lessons, Prompt, Training
 from pmi_kernel.engines.scripted import ScriptedEngine
 from pmi_kernel.episode import Episode
 from pmi_kernel.errors import EngineError
+from pmi_kernel.memory.lora import LoraRecipe
 from pmi_kernel.prompts import MEMORISED
+from pmi_kernel.report import render_summary
 from pmi_kernel.systems.pmi.config import PmiConfig
 from pmi_kernel.types import EndReason, Example, ParseOutcome, StepKind, Trace
+from widgets.render import static_html
+from widgets.text import render_trace
+from widgets.trace_nodes import replay_nodes
 
 S, C, INJ, ANS = StepKind.SEARCH, StepKind.COMPRESS, StepKind.INJECT, StepKind.ANSWER
 
@@ -175,3 +185,30 @@ def test_a_memory_that_is_gone_on_from_keeps_its_rank(sample: list[Example]) -> 
     assert [step.artifacts["rank"] for step in trace.steps if step.kind is INJ] == [4, 4]
     with pytest.raises(ValidationError, match="strategy hot"):
         PmiConfig(**settings, strategy="inplace")  # type: ignore[arg-type]
+
+
+class Diverging(ScriptedEngine):
+    """Every memory's loss rises."""
+
+    def train(
+        self, lessons: Lessons, recipe: LoraRecipe, *, adapter: Adapter | None = None
+    ) -> Training:
+        trained = super().train(lessons, recipe, adapter=adapter)
+        return replace(trained, losses_nats=tuple(reversed(trained.losses_nats)))
+
+
+def test_a_memory_that_diverged_is_counted_and_said(sample: list[Example], tmp_path: Path) -> None:
+    config = PmiConfig(train_mem=True, mem_steps=3, max_steps=2)
+    settings = RunSettings(out=tmp_path, limit=3)
+    summary = batch.run(settings, config, system=config.build(Diverging())).summary
+    assert summary["totals"]["diverged"] == summary["num_injections"] == 3
+    assert "3 of 3 memories diverged: their loss rose (lower --mem_lr)" in render_summary(
+        summary, tmp_path
+    )
+    trace = Episode(config.build(Diverging()), sample[0]).run()
+    assert "it diverged: its loss rose" in render_trace(trace)
+    assert "diverged: its loss rose" in static_html(replay_nodes(trace))
+    calm, _ = run(sample[0], ["one fact", "<answer>x</answer>"], train_mem=True)
+    assert calm.steps[2].measures["diverged"] == 0
+    assert "diverged" not in render_trace(calm)
+    assert "diverged" not in static_html(replay_nodes(calm)).split("</style>")[1]

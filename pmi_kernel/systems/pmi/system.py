@@ -126,6 +126,7 @@ class PmiSystem:
                 **_written_measures(written),
                 "train_tokens": trained.num_tokens,
                 "train_steps": len(trained.losses_nats),
+                **_diverged(trained.losses_nats),
                 "attached_bytes": weights.num_bytes,
                 "train_s": trained.seconds_s,
                 "attach_s": time.perf_counter() - start,
@@ -221,6 +222,11 @@ class PmiSystem:
         start = time.perf_counter()
         self.engine.detach(adapter)
         return {"detach_s": time.perf_counter() - start}
+
+
+def _diverged(losses_nats: Sequence[float]) -> dict[str, float]:
+    """Whether a memory's loss rose, 0 or 1; nothing where there was no step."""
+    return {"diverged": int(losses_nats[-1] > losses_nats[0])} if losses_nats else {}
 
 
 def _written_measures(written: Written) -> dict[str, float]:
