@@ -3,7 +3,7 @@
 `pmi_kernel.resources` finds them there, and in a source tree where they are.
 """
 
-from setuptools import find_packages, setup
+from setuptools import find_namespace_packages, setup
 
 _RESOURCES = {
     "data/sample": "*.json",
@@ -18,7 +18,10 @@ def _packed(folder: str) -> str:
 
 
 setup(
-    packages=[*find_packages(include=["pmi_kernel*", "widgets*"]), *map(_packed, _RESOURCES)],
+    packages=[
+        *find_namespace_packages(include=["pmi_kernel*", "widgets*"]),
+        *map(_packed, _RESOURCES),
+    ],
     package_dir={_packed(folder): folder for folder in _RESOURCES},
     package_data={"widgets": ["templates/*.html", "static/*", "nbconvert/pmi/*"]}
     | {_packed(folder): [pattern] for folder, pattern in _RESOURCES.items()},
