@@ -10,15 +10,17 @@ import re
 import secrets
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jinja2
-from llguidance import LLTokenizer
 from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast, TokenizersBackend
 
 from pmi_kernel.engines.base import Message, Prompt
 from pmi_kernel.errors import ConfigError, EngineError
+
+if TYPE_CHECKING:
+    from llguidance import LLTokenizer
 
 _PROBE = (
     Message("system", " Be brief.\n"),
@@ -141,7 +143,7 @@ class ChatTokenizer:
         ends = (i for t, i in self._control.items() if after.startswith(self._secret[t]))
         return next(ends, None)
 
-    def grammar_tokenizer(self, eos_ids: Sequence[int]) -> LLTokenizer:
+    def grammar_tokenizer(self, eos_ids: Sequence[int]) -> "LLTokenizer":
         """Return the double as llguidance needs it, which takes a second to make.
 
         Where a grammar leaves one text only, llguidance tokenises it by itself.
@@ -150,6 +152,8 @@ class ChatTokenizer:
             EngineError: There is no end token, so that nothing guided could end, or llguidance
                 does not know tokenizers of this kind.
         """
+        from llguidance import LLTokenizer  # only what is guided needs it
+
         if not eos_ids:
             raise EngineError("guided decoding needs an end token, and this model has none")
         try:

@@ -8,10 +8,9 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
-from llguidance import LLTokenizer
 from transformers import GenerationConfig
 
 from pmi_kernel.engines.base import Lesson, Lessons, Training
@@ -25,6 +24,9 @@ from pmi_kernel.errors import EngineError
 from pmi_kernel.memory.lora import LoraRecipe, LoraWeights
 from pmi_kernel.memory.rows import LoraRows
 from pmi_kernel.memory.training import Trained, TrainJob, TrainRow, check_continues, train_loras
+
+if TYPE_CHECKING:
+    from llguidance import LLTokenizer
 
 
 class Checkpoint:
@@ -84,7 +86,7 @@ class Checkpoint:
         return list(eos) if isinstance(eos, list) else [] if eos is None else [eos]
 
     @cached_property
-    def grammar_tokenizer(self) -> LLTokenizer:
+    def grammar_tokenizer(self) -> "LLTokenizer":
         """The tokenizer as guided decoding needs it."""
         return self.chat.grammar_tokenizer(self.eos_ids)
 

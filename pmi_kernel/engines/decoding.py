@@ -1,16 +1,18 @@
 """Row-wise control of `generate`: each row has its own stops, limit, draws and grammar."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import llguidance.torch
+import numpy as np
 import torch
-from llguidance import LLMatcher
 from transformers import LogitsProcessor, StoppingCriteria
 
 from pmi_kernel.engines.base import Finish, Sampling
 from pmi_kernel.engines.checkpoint import Checkpoint
 from pmi_kernel.errors import EngineError
+
+if TYPE_CHECKING:
+    from llguidance import LLMatcher
 
 
 class RowControl(LogitsProcessor):
@@ -40,7 +42,9 @@ class RowControl(LogitsProcessor):
         self._ends: dict[int, tuple[int, Finish]] = {}
         self.stopping = _RowStopping(self)
 
-    def _matcher(self, regex: str) -> LLMatcher:
+    def _matcher(self, regex: str) -> "LLMatcher":
+        from llguidance import LLMatcher  # only what is guided needs it
+
         tokenizer = self._checkpoint.grammar_tokenizer
         matcher = LLMatcher(tokenizer, LLMatcher.grammar_from_regex(regex))
         if matcher.is_error():
@@ -56,11 +60,11 @@ class RowControl(LogitsProcessor):
                 continue
             matcher = self._matchers[row]
             if matcher is not None:
-                mask = llguidance.torch.allocate_token_bitmask(1, chosen.shape[1])
-                llguidance.torch.fill_next_token_bitmask(matcher, mask)
-                llguidance.torch.apply_token_bitmask_inplace(
-                    chosen[row : row + 1], mask.to(chosen.device)
-                )
+                # llguidance's torch kernel is compiled on first use: seconds, and a C compiler.
+                allowed = np.zeros(chosen.shape[1], bool)
+                known = np.frombuffer(matcher.compute_logit_bias(), np.uint8)[: len(allowed)]
+                allowed[: len(known)] = known
+                chosen[row, ~torch.from_numpy(allowed).to(chosen.device)] = float("-inf")
                 if input_ids.shape[1] == self._width:
                     chosen[row, list(self._eos_ids)] = float("-inf")
             if sampling.temperature > 0:
