@@ -69,7 +69,7 @@ def choose_dtype(name: str, device: torch.device) -> tuple[torch.dtype, str]:
     if device.type == "cuda":
         if name == "bfloat16":
             return torch.bfloat16, "asked for"
-        has_it = torch.cuda.is_bf16_supported()
+        has_it = torch.cuda.is_bf16_supported(including_emulation=False)
         return torch.bfloat16 if has_it else torch.float32, (
             f"this GPU has {'bfloat16' if has_it else 'no bfloat16'}"
         )
