@@ -43,6 +43,9 @@ _RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
 _MOST_TOKENS = 8192
 """Longest prompt and answer together; the cache must hold one such request."""
 
+_LEAST_FREE = 0.05
+"""Share of a GPU that vLLM wants free at its start; the cache's size is set apart from it."""
+
 _in_process: set[int] = set()
 """Engines alive in this process; vLLM's distributed state is theirs together."""
 
@@ -84,6 +87,11 @@ class VllmEngine:
     ) -> None:
         self._is_cpu = _choose_platform(device)
         self.checkpoint = Checkpoint(model, device="cpu" if self._is_cpu else "cuda", dtype=dtype)
+        if strategy == "hot" and not self._is_cpu and self.checkpoint.dtype == torch.float32:
+            raise ConfigError(
+                "vLLM's LoRA kernels for CUDA take no float32: use --dtype bfloat16, or --strategy "
+                "inplace"
+            )
         self._chat = self.checkpoint.chat
         self._strategy = strategy
         self._max_batch = max_batch
@@ -276,6 +284,7 @@ class VllmEngine:
             disable_log_stats=True,
             use_tqdm_on_load=False,
             seed=0,
+            **({} if self._is_cpu else {"gpu_memory_utilization": _LEAST_FREE}),
             **(lora if is_hot else {}),
         )
         with tokenizer, _own_random_state(), _children_allowed():
