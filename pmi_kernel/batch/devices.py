@@ -27,7 +27,9 @@ def cuda_devices() -> list[str]:
     if shutil.which("nvidia-smi") is None:
         return []
     found = subprocess.run(["nvidia-smi", "--list-gpus"], capture_output=True, encoding="utf-8")
-    return [str(number) for number, _ in enumerate(found.stdout.splitlines())]
+    # It also lists the parts of a GPU, and without a driver prints why there is none.
+    gpus = [line for line in found.stdout.splitlines() if line.startswith("GPU ")]
+    return [str(number) for number, _ in enumerate(gpus)]
 
 
 def slots(workers: int | None, device: str) -> list[Slot]:
@@ -35,8 +37,12 @@ def slots(workers: int | None, device: str) -> list[Slot]:
 
     Args:
         workers: How many; by default one for each GPU, or one where there is none.
-        device: The engine's device setting; `cpu` leaves GPUs alone.
+        device: The engine's device setting; `cpu` leaves GPUs alone, and one that is named by its
+            number (`cuda:1`) is for all workers: they see every GPU, and the engine picks it.
     """
+    if device.startswith("cuda:"):
+        gpu = f"gpu{device.removeprefix('cuda:')}"
+        return [Slot(f"{gpu}-{place}" if place else gpu, {}) for place in range(workers or 1)]
     gpus = [] if device == "cpu" else cuda_devices()
     if gpus:
         count = workers or len(gpus)
