@@ -13,7 +13,7 @@ from pmi_kernel.batch import RunSettings, run, supervise
 from pmi_kernel.batch.jobs import Job, launch
 from pmi_kernel.batch.merge import merge
 from pmi_kernel.batch.progress import RunningScores
-from pmi_kernel.bench.figures import EngineName, show_figures
+from pmi_kernel.bench.figures import Dtype, EngineName, show_figures
 from pmi_kernel.data import write_examples
 from pmi_kernel.data.synth import synthesize
 from pmi_kernel.demo import RECOMMENDED
@@ -27,6 +27,8 @@ def episodes(
     limit_original: int = 4,
     engine: EngineName = "hf",
     model: str = "smollm2-135m",
+    dtype: Dtype = "float32",
+    ways: tuple[str, ...] = (),
     out: Path | None = None,
 ) -> dict[str, float]:
     """Episodes per minute of the whole PMI job, loading the model apart.
@@ -40,14 +42,17 @@ def episodes(
         limit_original: Episodes for the original procedure: the first of them.
         engine: What serves: hf or vllm.
         model: The model, as in pmi run.
+        dtype: Number format, as in pmi run.
+        ways: Only these: original, hot_1, hot_4, hot_16, hot_two_workers (empty: all).
         out: Write the figures here too, as JSON.
     """
-    config = PmiConfig(engine=engine, model=model, train_mem=True, dtype="float32", **RECOMMENDED)
-    ways = {"original": (1, 1), "hot_1": (1, 1), "hot_4": (1, 4), "hot_16": (1, 16)}
+    config = PmiConfig(engine=engine, model=model, train_mem=True, dtype=dtype, **RECOMMENDED)
+    known = {"original": (1, 1), "hot_1": (1, 1), "hot_4": (1, 4), "hot_16": (1, 16)}
     if engine == "hf":
-        ways["hot_two_workers"] = (2, 1)
+        known["hot_two_workers"] = (2, 1)
     figures = {"episodes": float(limit), "episodes_original": float(limit_original)}
-    for name, (workers, concurrency) in ways.items():
+    for name in ways or known:
+        workers, concurrency = known[name]
         is_original = name == "original"
         with tempfile.TemporaryDirectory() as folder:
             settings = RunSettings(
@@ -59,8 +64,9 @@ def episodes(
             strategy = "merge_reload" if is_original else "hot"
             supervise(settings, config.model_copy(update={"strategy": strategy}))
             figures[f"{name}_per_min"] = Job(Path(folder)).status()["episodes_per_min"]
-    for name in ways:
-        figures[f"{name}_over_original"] = figures[f"{name}_per_min"] / figures["original_per_min"]
+    if original := figures.get("original_per_min"):
+        for name in ways or known:
+            figures[f"{name}_over_original"] = figures[f"{name}_per_min"] / original
     return show_figures(figures, out)
 
 

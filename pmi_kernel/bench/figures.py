@@ -9,6 +9,9 @@ from pmi_kernel.report import render_table
 EngineName = Literal["hf", "vllm"]
 """Engines with a model."""
 
+Dtype = Literal["float32", "bfloat16"]
+"""Number formats."""
+
 ENGINES: tuple[EngineName, ...] = get_args(EngineName)
 
 

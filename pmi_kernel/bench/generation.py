@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from pmi_kernel.bench.figures import EngineName, show_figures
+from pmi_kernel.bench.figures import Dtype, EngineName, show_figures
 from pmi_kernel.config import EngineConfig
 from pmi_kernel.engines.base import Engine, Prompt, Sampling
 from pmi_kernel.engines.compute import computing
@@ -19,6 +19,7 @@ def generate(
     repeats: int = 5,
     engine: EngineName = "hf",
     model: str = "smollm2-135m",
+    dtype: Dtype = "float32",
     out: Path | None = None,
 ) -> dict[str, float]:
     """Tokens per second of the engine layer, against the bare library on the same prompts.
@@ -31,6 +32,7 @@ def generate(
         repeats: Turns over the prompts.
         engine: What serves: hf or vllm.
         model: The model, as in pmi run.
+        dtype: Number format, as in pmi run.
         out: Write the figures here too, as JSON.
     """
     from pmi_kernel.data import load_examples
@@ -38,7 +40,7 @@ def generate(
 
     questions = [example.task.question for example in load_examples("sample")[:16]]
     prompts = [answer_prompt(question, None, shots=3) for question in questions]
-    config = EngineConfig(engine=engine, model=model, dtype="float32")
+    config = EngineConfig(engine=engine, model=model, dtype=dtype)
     serving = config.build_engine()
     bare = _bare_vllm if engine == "vllm" else _bare_transformers
     groups = [prompts] if engine == "vllm" else [[prompt] for prompt in prompts[:4]]

@@ -9,7 +9,7 @@ from typing import Any, get_args
 
 import psutil
 
-from pmi_kernel.bench.figures import ENGINES, EngineName, show_figures
+from pmi_kernel.bench.figures import ENGINES, Dtype, EngineName, show_figures
 from pmi_kernel.config import EngineConfig
 from pmi_kernel.engines.base import Engine, Lesson, Message
 from pmi_kernel.engines.injection import Strategy
@@ -62,7 +62,12 @@ def restore(
     return show_figures(figures, out)
 
 
-def inject(model: str = "smollm2-135m", out: Path | None = None) -> dict[str, float]:
+def inject(
+    engine: EngineName | None = None,
+    model: str = "smollm2-135m",
+    dtype: Dtype = "float32",
+    out: Path | None = None,
+) -> dict[str, float]:
     """Seconds and bytes of an injection by every engine and strategy, against purge and reload.
 
     Training is apart, as it is the same for all. `asked` is attach, one scored question under the
@@ -70,23 +75,26 @@ def inject(model: str = "smollm2-135m", out: Path | None = None) -> dict[str, fl
     vLLM is measured where it is installed.
 
     Args:
+        engine: Only this one: hf or vllm.
         model: The model, as in pmi run.
+        dtype: Number format, as in pmi run.
         out: Write the figures here too, as JSON.
     """
     figures: dict[str, float] = {}
-    for name in ENGINES if find_spec("vllm") else ("hf",):
+    here = ENGINES if find_spec("vllm") else ("hf",)
+    for name in (engine,) if engine else here:
         for strategy in get_args(Strategy):
-            config = EngineConfig(engine=name, model=model, strategy=strategy, dtype="float32")
-            engine = config.build_engine()
-            trained = engine.train(_LESSONS, LoraRecipe())
+            config = EngineConfig(engine=name, model=model, strategy=strategy, dtype=dtype)
+            serving = config.build_engine()
+            trained = serving.train(_LESSONS, LoraRecipe())
             figures["train_s"] = trained.seconds_s
             figures["bytes"] = float(trained.weights.num_bytes)
-            times = [_swap_s(engine, trained.weights) for _ in range(3)]
+            times = [_swap_s(serving, trained.weights) for _ in range(3)]
             for part, values in zip(
                 ("attach", "detach", "asked"), zip(*times, strict=True), strict=True
             ):
                 figures[f"{name}_{strategy}_{part}_s"] = median(values)
-            engine.close()
+            serving.close()
         for strategy in ("hot", "inplace"):
             for part, parts in (("asked", ("asked",)), ("swap", ("attach", "detach"))):
                 reload, other = (
@@ -114,6 +122,8 @@ def rows(
 ) -> dict[str, float]:
     """Decode a batch in which every row has its own memory: our row-wise LoRA against PEFT's.
 
+    PEFT is measured where it is installed.
+
     Args:
         num_rows: Rows, and memories.
         tokens: New tokens of each.
@@ -121,17 +131,17 @@ def rows(
         out: Write the figures here too, as JSON.
     """
     import torch
-    from peft import LoraConfig, get_peft_model
     from transformers import AutoModelForCausalLM
 
+    from pmi_kernel.engines.device import choose_device
     from pmi_kernel.engines.models import resolve_model
     from pmi_kernel.memory.rows import LoraRows
     from pmi_kernel.memory.training import Trained, TrainJob, TrainRow, train_loras
 
     base: Any = AutoModelForCausalLM.from_pretrained(resolve_model(model), dtype=torch.float32)
-    base.eval().requires_grad_(False)
+    base.to(choose_device("auto")).eval().requires_grad_(False)
     hooks = LoraRows(base)
-    ids = torch.arange(1, 129).repeat(num_rows, 1)
+    ids = torch.arange(1, 129, device=base.device).repeat(num_rows, 1)
 
     def decode_s(**kwargs: Any) -> float:
         start = time.perf_counter()
@@ -157,6 +167,10 @@ def rows(
     figures["ours_attach_s"] = (time.perf_counter() - start) / num_rows
     with hooks.using(factors):
         figures["ours_s"] = decode_s()
+    if find_spec("peft") is None:
+        return show_figures(figures, out)
+    from peft import LoraConfig, get_peft_model
+
     config = LoraConfig(r=recipe.rank, lora_alpha=int(recipe.alpha), target_modules="all-linear")
     start = time.perf_counter()
     wrapped = get_peft_model(base, config, adapter_name="row0")

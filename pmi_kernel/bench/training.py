@@ -1,6 +1,7 @@
 """What training memories together costs."""
 
 import time
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ def train(
     model: str = "smollm2-135m",
     out: Path | None = None,
 ) -> dict[str, float]:
-    """Adapters trained per second, K together, against PEFT's one after the other.
+    """Adapters trained per second, K together, against PEFT's one after the other (if installed).
 
     `share` is of the machine's measured float32 matmul rate, counting what a frozen base cannot do
     without: 4 operations for each of its matrices' parameters and token (forward, and the gradient
@@ -40,7 +41,7 @@ def train(
     base: Any = AutoModelForCausalLM.from_pretrained(resolve_model(model), dtype=torch.float32)
     base.to(device).eval().requires_grad_(False)
     rows = LoraRows(base)
-    rate = _matmul_flops_per_s(device)
+    rate = _matmul_flops_per_s(device, 8192 if device.type == "cuda" else 1024)
     recipe = LoraRecipe(steps=steps)
     layers = rows.layers.values()
     frozen = sum(layer.weight.numel() for layer in layers)
@@ -61,6 +62,8 @@ def train(
         figures[f"k{count}_per_s"] = per_s
         figures[f"k{count}_share"] = per_s * work / rate
         count *= 2
+    if find_spec("peft") is None:
+        return show_figures(figures, out)
     figures["peft_per_s"] = _peft_per_s(base, ids[:2].to(device), recipe)
     figures["best_over_peft"] = (
         max(value for name, value in figures.items() if name.startswith("k") and "per_s" in name)
@@ -69,7 +72,7 @@ def train(
     return show_figures(figures, out)
 
 
-def _matmul_flops_per_s(device: Any, size: int = 1024) -> float:
+def _matmul_flops_per_s(device: Any, size: int) -> float:
     import torch
 
     a = torch.randn(size, size, device=device)
