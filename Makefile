@@ -5,7 +5,7 @@ VLLM := .venv-vllm/bin
 STAMP := .venv/.installed
 export HF_HUB_OFFLINE ?= 0
 
-.PHONY: help install install-vllm demo lab test test-vllm test-gpu lint fmt types resolve wheel bench ci clean
+.PHONY: help install install-vllm demo lab test test-vllm test-gpu gpu-check lint fmt types resolve wheel bench ci clean
 
 help:  ## Show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -50,6 +50,13 @@ test-vllm: install-vllm  ## The engine's tests, and those of what uses it, on vL
 
 test-gpu: install  ## The tests that need a CUDA device
 	$(BIN)/python -m pytest -q -m gpu
+
+# Nothing is installed for it: the machine's own Python is taken where there is no .venv.
+ifeq ($(origin PYTHON),file)
+gpu-check: PYTHON = $(firstword $(wildcard $(BIN)/python) python3)
+endif
+gpu-check:  ## Every CUDA path against the CPU, and the benchmarks; on a CPU: OPTIONS=--dry
+	PYTHONPATH=. $(PYTHON) -m pmi_kernel.gpu_check $(OPTIONS)
 
 lint: install  ## Style, layers, dependencies, spelling
 	$(BIN)/ruff check .

@@ -23,6 +23,9 @@ setup(
         *map(_packed, _RESOURCES),
     ],
     package_dir={_packed(folder): folder for folder in _RESOURCES},
-    package_data={"widgets": ["templates/*.html", "static/*", "nbconvert/pmi/*"]}
+    package_data={
+        "pmi_kernel": ["gpu_check/*.html"],
+        "widgets": ["templates/*.html", "static/*", "nbconvert/pmi/*"],
+    }
     | {_packed(folder): [pattern] for folder, pattern in _RESOURCES.items()},
 )

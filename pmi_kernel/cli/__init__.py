@@ -28,6 +28,7 @@ _USAGE = """usage: pmi VERB [options]
   demo     the main job on the embedded model and sample, small
   data     fetch, check or invent data: pmi data fetch hotpotqa | check FILE | synth --n 60 --out F
            | write world:hops=3,n=40 --out F
+  gpu-check  every CUDA path against the CPU, and the benchmarks, in under ten minutes
   bench    measure; without a name, lists the benchmarks
   show     one recorded episode: pmi show runs/x EPISODE_ID --html out.html
   lab      open JupyterLab on loopback; --copy FOLDER puts the notebooks there first
@@ -79,6 +80,7 @@ def _run(words: list[str]) -> int:
         "demo": _demo,
         "data": data.dispatch,
         "bench": _bench,
+        "gpu-check": _gpu_check,
         "jobs": jobs.dispatch,
         "runs": look.runs,
         "grid": evaluate.grid,
@@ -111,6 +113,12 @@ def _demo(words: list[str]) -> int:
     from pmi_kernel.demo import DemoSettings, demo
 
     return demo(parse(DemoSettings, words, "demo"))
+
+
+def _gpu_check(words: list[str]) -> int:
+    from pmi_kernel.gpu_check.__main__ import main as check
+
+    return check(words)
 
 
 def _bench(words: list[str]) -> int:

@@ -1,0 +1,1 @@
+"""The GPU check: every CUDA path against the CPU, and the benchmarks, in one command."""
