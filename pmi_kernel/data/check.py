@@ -7,7 +7,9 @@ from pathlib import Path
 from statistics import median
 
 from pmi_kernel.data.hotpot import parse_example
+from pmi_kernel.data.limits import DataLimits
 from pmi_kernel.data.sources import raw_records, resolve_source
+from pmi_kernel.data.text import shown
 from pmi_kernel.errors import DataError
 from pmi_kernel.metrics import normalize_answer
 from pmi_kernel.types import Example
@@ -65,18 +67,18 @@ def describe(source: str | Path) -> DataReport:
     Raises:
         DataError: The settings are not right, or the file is missing or cannot be read to its end.
     """
-    digest = hashlib.sha256()
+    limits, digest = DataLimits.from_environment(), hashlib.sha256()
     examples: list[Example] = []
     problems: list[str] = []
     seen: set[str] = set()
-    for where, record in raw_records(source, watch=digest.update):
+    for where, record in raw_records(source, limits, watch=digest.update):
         try:
-            example = parse_example(record, where)
+            example = parse_example(record, where, limits)
         except DataError as error:
             problems.append(str(error))
             continue
         if example.task.id in seen:
-            problems.append(f"{where}, field '_id': {example.task.id!r} stands there twice")
+            problems.append(f"{where}, field '_id': {shown(example.task.id)} stands there twice")
             continue
         seen.add(example.task.id)
         examples.append(example)
@@ -103,4 +105,10 @@ def _answer_kind(example: Example) -> str:
 
 
 def _counts(counts: dict[str, int]) -> str:
-    return ", ".join(f"{name or '(none)'} {number}" for name, number in sorted(counts.items()))
+    words = [f"{_plain(name)} {number}" for name, number in sorted(counts.items())]
+    more = [f"and {len(words) - _LISTED} more"] if len(words) > _LISTED else []
+    return ", ".join([*words[:_LISTED], *more])
+
+
+def _plain(name: str) -> str:
+    return (name if name.isprintable() else shown(name)) or "(none)"

@@ -13,21 +13,28 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from pmi_kernel.data.limits import DataLimits
+from pmi_kernel.data.text import is_text, shown, texts
 from pmi_kernel.errors import DataError
 from pmi_kernel.types import Example, Gold, Paragraph, SupportingFact, Task
 
 
-def parse_example(record: object, where: str) -> Example:
+def parse_example(record: object, where: str, limits: DataLimits) -> Example:
     """Return the example of one raw record.
 
     Raises:
-        DataError: The record is invalid; names `where` and the field.
+        DataError: The record is invalid or over a limit; names `where` and the field.
     """
     if not isinstance(record, dict):
         raise DataError(f"{where}: expected an object, found {type(record).__name__}")
 
     def fail(field: str, problem: str) -> DataError:
-        return DataError(f"{where}, field {field!r}: {problem}")
+        return DataError(f"{where}, field {shown(field)}: {problem}")
+
+    for field, value in record.items():
+        if not is_text("\n".join(texts([field, value]))):
+            wrong = next(text for text in texts([field, value]) if not is_text(text))
+            raise fail(field, f"{shown(wrong)} is not valid text: it holds half a surrogate pair")
 
     def text(field: str, *, default: str | None = None) -> str:
         value = record.get(field, default)
@@ -40,6 +47,10 @@ def parse_example(record: object, where: str) -> Example:
         return value
 
     context = tuple(_paragraphs(record.get("context"), fail))
+    if len(context) > limits.paragraphs:
+        raise fail("context", limits.over("paragraphs"))
+    if sum(len(paragraph.sentences) for paragraph in context) > limits.sentences:
+        raise fail("context", limits.over("sentences"))
     titles = {paragraph.title for paragraph in context}
     facts = []
     listed = record.get("supporting_facts", [])
@@ -50,12 +61,13 @@ def parse_example(record: object, where: str) -> Example:
             case [str(title), int(sentence)] if sentence >= 0 and not isinstance(sentence, bool):
                 if title not in titles:
                     raise fail(
-                        "supporting_facts", f"item {number}: no paragraph is called {title!r}"
+                        "supporting_facts", f"item {number}: no paragraph is called {shown(title)}"
                     )
                 facts.append(SupportingFact(title, sentence))
             case _:
                 raise fail(
-                    "supporting_facts", f"item {number}: expected [title, index], found {fact!r}"
+                    "supporting_facts",
+                    f"item {number}: expected [title, index], found {shown(fact)}",
                 )
     if "answers" in record:
         answers = record["answers"]
@@ -84,7 +96,7 @@ def _paragraphs(value: object, fail: Callable[[str, str], DataError]) -> Iterato
         match item:
             case [str(title), [*sentences]] if all(isinstance(s, str) for s in sentences):
                 if not any(sentence.strip() for sentence in sentences):
-                    raise fail("context", f"paragraph {number} ({title!r}) is empty")
+                    raise fail("context", f"paragraph {number} ({shown(title)}) is empty")
                 yield Paragraph(title, tuple(sentences))
             case _:
                 raise fail("context", f"paragraph {number}: expected [title, [sentence, ...]]")

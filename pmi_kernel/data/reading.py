@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
 from pmi_kernel.data.limits import DataLimits
+from pmi_kernel.data.text import shown
 from pmi_kernel.errors import DataError
 
 _BLOCK = 1 << 16
@@ -21,20 +22,19 @@ _MOST_DIGITS = 18
 
 
 def read_raw(
-    path: Path, *, watch: Callable[[memoryview], object] = len, limits: DataLimits | None = None
+    path: Path, limits: DataLimits, *, watch: Callable[[memoryview], object] = len
 ) -> Iterator[tuple[str, object]]:
     """Yield (where, record) for each record of a file, unchecked.
 
     Args:
         path: The file.
+        limits: The most to read.
         watch: Shown every byte of the file as it lies there, in order, once all are yielded.
-        limits: By default those of the environment.
 
     Raises:
         DataError: The file cannot be read, is over a limit, is not whole JSON, gzip or UTF-8, or
             is empty.
     """
-    limits = limits or DataLimits.from_environment()
     name = path.name.removesuffix(".gz")
     if not name.endswith((".json", ".jsonl")):
         raise DataError(f"{path}: expected a .json or .jsonl file, plain or with .gz")
@@ -199,7 +199,7 @@ def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
     names: dict[str, object] = {}
     for name, value in pairs:
         if name in names:
-            raise ValueError(f"field {name!r} stands there twice")
+            raise ValueError(f"field {shown(name)} stands there twice")
         names[name] = value
     return names
 

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pmi_kernel.data.hotpot import parse_example, render_examples, to_record
+from pmi_kernel.data.limits import DataLimits
 from pmi_kernel.data.reading import read_raw
+from pmi_kernel.data.text import is_text, shown
 from pmi_kernel.data.worlds import generate
 from pmi_kernel.data.worlds.settings import SCHEME, parse_source
 from pmi_kernel.errors import DataError
@@ -48,11 +50,12 @@ def load_data(source: str | Path) -> Data:
         digest.update(render_examples(examples).encode())
         return Data(tuple(examples), digest.hexdigest(), resolved)
     found: dict[str, tuple[str, Example]] = {}
-    for where, record in read_raw(_path(source), watch=digest.update):
-        example = parse_example(record, where)
+    limits = DataLimits.from_environment()
+    for where, record in read_raw(_path(source), limits, watch=digest.update):
+        example = parse_example(record, where, limits)
         id_ = example.task.id
         if id_ in found:
-            raise DataError(f"{where}, field '_id': {id_!r} stands at {found[id_][0]} already")
+            raise DataError(f"{where}, field '_id': {shown(id_)} stands at {found[id_][0]} already")
         found[id_] = (where.rsplit(": ", 1)[-1], example)
     return Data(tuple(example for _, example in found.values()), digest.hexdigest(), resolved)
 
@@ -67,19 +70,20 @@ def load_examples(source: str | Path) -> list[Example]:
 
 
 def raw_records(
-    source: str | Path, *, watch: Callable[[bytes | memoryview], object]
+    source: str | Path, limits: DataLimits, *, watch: Callable[[bytes | memoryview], object]
 ) -> Iterator[tuple[str, object]]:
     """Yield (where, record) for each record of a data source, unchecked.
 
     Args:
         source: As `load_data`.
+        limits: The most to read.
         watch: Shown what `data_hash` hashes, once all are yielded.
 
     Raises:
         DataError: The settings are not right, or the file cannot be read to its end.
     """
     if not _is_world(source):
-        yield from read_raw(_path(source), watch=watch)
+        yield from read_raw(_path(source), limits, watch=watch)
         return
     examples = generate(parse_source(str(source)))
     watch(render_examples(examples).encode())
@@ -133,11 +137,18 @@ def _named() -> dict[str, Path]:
 def _path(source: str | Path) -> Path:
     named = _named()
     path = named.get(str(source), Path(source))
-    if path.is_file():
-        return path
+    if not is_text(str(path)):
+        raise DataError(f"{shown(str(path))}: the path is not valid text")
+    try:
+        if path.is_file():
+            return path
+        if path.is_dir():
+            raise DataError(f"{shown(str(path))}: expected a file, found a directory")
+    except OSError as error:
+        raise DataError(f"{shown(str(path))}: {error.strerror}") from None
     if str(source) in named and str(source) != "sample":
         raise DataError(f"{source}: not here yet; run `pmi data fetch hotpotqa`")
     raise DataError(
-        f"{path}: no such file (names are {', '.join(named)}; fictional worlds are "
+        f"{shown(str(path))}: no such file (names are {', '.join(named)}; fictional worlds are "
         f"{SCHEME}name=value,...)"
     )
