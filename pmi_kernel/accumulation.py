@@ -39,7 +39,7 @@ class AccumulationSettings(Settings):
     """Questions, as in pmi run."""
     out: Path = Path("runs/accumulation")
     """Folder of the study; what is done there is gone on with."""
-    pairs: Annotated[int, Field(ge=1)] = 10
+    pairs: Annotated[int, Field(ge=1, le=10**9)] = 10
     """Pairs of questions, spread evenly over the data."""
     accumulate: Annotated[tuple[Mode, ...], Field(min_length=1)] = ("stack", "continue")
     """Ways to accumulate to try (mem_accumulate)."""

@@ -6,10 +6,14 @@ line too. Each field's description is also its help there.
 
 import hashlib
 import json
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from pmi_kernel.data.text import is_text, shown
+from pmi_kernel.errors import ConfigError
 from pmi_kernel.prompts import MAX_REHEARSED, MAX_SHOTS
 
 if TYPE_CHECKING:
@@ -18,10 +22,36 @@ if TYPE_CHECKING:
     from pmi_kernel.memory.lora import LoraRecipe
 
 
-class Settings(BaseModel):
-    """Frozen settings that refuse unknown names."""
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
+"""What torch, numpy and a serving engine all take."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+class Settings(BaseModel):
+    """Frozen settings that refuse unknown names, numbers that are not finite and half characters.
+
+    Every number has a bound on both sides: far beyond what makes sense, and small enough that it
+    fails here and not where memory ends.
+
+    Raises:
+        ConfigError: A setting is not right: names it, its value and what it may be.
+    """
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        use_attribute_docstrings=True,
+        allow_inf_nan=False,
+        str_max_length=10_000,  # with a bound, lone surrogates are refused too
+    )
+
+    def __init__(self, **given: Any) -> None:
+        try:
+            super().__init__(**given)
+        except ValidationError as error:
+            raise ConfigError("; ".join(map(_problem, error.errors()))) from None
+        for name, value in self:
+            if isinstance(value, Path) and not is_text(str(value)):
+                raise ConfigError(f"{name} is {shown(str(value))}: the path is not valid text")
 
 
 class EngineConfig(Settings):
@@ -39,15 +69,15 @@ class EngineConfig(Settings):
     """Device: auto, cpu, cuda, cuda:1, ..."""
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     """Number format; auto is bfloat16 where it was measured to be faster, else float32."""
-    max_batch: Annotated[int, Field(ge=1)] = 16
+    max_batch: Annotated[int, Field(ge=1, le=4_096)] = 16
     """Most requests that share one forward pass."""
     max_rank: Annotated[int, Field(ge=1, le=512)] = 64
     """vllm: largest rank of an episode's memories together; every slot takes room for it."""
-    kv_cache_gib: Annotated[float, Field(gt=0)] = 2.0
+    kv_cache_gib: Annotated[float, Field(gt=0, le=4_096)] = 2.0
     """vllm: size of the key-value cache in GiB."""
-    seed: int = 0
+    seed: Seed = 0
     """Seeds every draw: decoding, LoRA initialisation, random, numpy and torch."""
-    temperature: Annotated[float, Field(ge=0)] = 0.0
+    temperature: Annotated[float, Field(ge=0, le=100)] = 0.0
     """Decoding temperature; 0 is greedy."""
 
     def build_engine(self) -> "Engine":
@@ -88,7 +118,7 @@ class PromptConfig(Settings):
 
     shots: Annotated[int, Field(ge=0, le=MAX_SHOTS)] = MAX_SHOTS
     """Worked examples (fictional) before each question."""
-    answer_tokens: Annotated[int, Field(ge=1)] = 32
+    answer_tokens: Annotated[int, Field(ge=1, le=65_536)] = 32
     """Most new tokens of an answer or an action."""
 
 
@@ -97,9 +127,9 @@ class RetrievalConfig(Settings):
 
     retriever: Literal["overlap", "bm25"] = "overlap"
     """Scoring: overlap (shared tokens; the protocol's own) or bm25 (better)."""
-    topk: Annotated[int, Field(ge=1)] = 3
+    topk: Annotated[int, Field(ge=1, le=100_000)] = 3
     """Passages a search returns."""
-    max_chars: Annotated[int, Field(ge=1)] = 2000
+    max_chars: Annotated[int, Field(ge=1, le=100_000_000)] = 2000
     """Most characters of evidence; cut at a sentence end."""
     first_query: str | None = None
     """Query of the first search; by default the question's content words."""
@@ -110,15 +140,15 @@ class MemoryConfig(Settings):
 
     train_mem: bool = False
     """After each search, train a LoRA on the compressed evidence and inject it."""
-    mem_steps: Annotated[int, Field(ge=1)] = 20
+    mem_steps: Annotated[int, Field(ge=1, le=1_000_000)] = 20
     """Optimiser steps per memory."""
-    mem_lr: Annotated[float, Field(gt=0)] = 3e-4
+    mem_lr: Annotated[float, Field(gt=0, le=100)] = 3e-4
     """Learning rate."""
-    mem_rank: Annotated[int, Field(ge=1)] = 8
+    mem_rank: Annotated[int, Field(ge=1, le=512)] = 8
     """LoRA rank."""
-    mem_alpha: Annotated[float, Field(gt=0)] = 16.0
+    mem_alpha: Annotated[float, Field(gt=0, le=1e6)] = 16.0
     """LoRA scale; the update counts mem_alpha / mem_rank times."""
-    mem_targets: tuple[str, ...] = ()
+    mem_targets: Annotated[tuple[str, ...], Field(max_length=1_000)] = ()
     """Layers to train, e.g. q_proj v_proj; empty: every linear layer but the output layer."""
     mem_depth: Annotated[float, Field(gt=0, le=1)] = 1.0
     """Share of the model's blocks to train, the last ones; half of them train in half the time."""
@@ -138,11 +168,11 @@ class MemoryConfig(Settings):
     """Optimiser."""
     mem_schedule: Literal["constant", "linear", "cosine"] = "constant"
     """Learning rate over the steps."""
-    mem_stop_loss: Annotated[float, Field(ge=0)] = 0.0
+    mem_stop_loss: Annotated[float, Field(ge=0, le=1_000)] = 0.0
     """Training ends once the loss (nats per token) is below this."""
     mem_accumulate: Literal["stack", "continue"] = "stack"
     """A further memory is stacked on the earlier ones, or training goes on from them."""
-    snippet_tokens: Annotated[int, Field(ge=2)] = 128
+    snippet_tokens: Annotated[int, Field(ge=2, le=65_536)] = 128
     """Most new tokens of a compressed snippet."""
 
     def recipe(self, seed: int) -> "LoraRecipe":
@@ -182,6 +212,14 @@ class SystemConfig(EngineConfig, PromptConfig):
         """Return a short hash of the system's name and every setting."""
         text = json.dumps({"system": self.system, **self.model_dump(mode="json")}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _problem(error: Mapping[str, Any]) -> str:
+    problem = str(error["msg"]).removeprefix("Value error, ")
+    if not error["loc"]:
+        return problem
+    name = ".".join(map(str, error["loc"]))
+    return f"{name} is {shown(error['input'])}: {problem}"
 
 
 def stable_seed(*parts: object) -> int:

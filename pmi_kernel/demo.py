@@ -35,7 +35,7 @@ class DemoSettings(Settings):
     """Serving engine, as in pmi run."""
     model: str = EMBEDDED
     """Model, as in pmi run."""
-    limit: Annotated[int, Field(ge=1)] = 4
+    limit: Annotated[int, Field(ge=1, le=10**9)] = 4
     """Questions, spread evenly over the data."""
     out: Path = Path("runs/demo")
     """Where the runs go; what is done there already is shown again, not run again."""

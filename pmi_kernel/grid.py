@@ -25,11 +25,11 @@ class GridSettings(Settings):
     """Questions, as in pmi run."""
     out: Path = Path("runs/grid")
     """Folder of the grid; one run directory for each arm. What is done there is gone on with."""
-    questions: Annotated[int | None, Field(ge=1)] = None
+    questions: Annotated[int | None, Field(ge=1, le=10**9)] = None
     """Questions to ask, spread evenly over the data; by default all."""
-    workers: Annotated[int | None, Field(ge=1)] = None
+    workers: Annotated[int | None, Field(ge=1, le=1_024)] = None
     """Worker processes, as in pmi run."""
-    concurrency: Annotated[int, Field(ge=1)] = 1
+    concurrency: Annotated[int, Field(ge=1, le=1_024)] = 1
     """Episodes at once in each worker, as in pmi run."""
     probe: bool = False
     """Measure around each injection, as in pmi run."""

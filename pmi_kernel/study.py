@@ -55,7 +55,7 @@ class StudySettings(Settings):
     before."""
     out: Path = Path("runs/study")
     """Folder of the study; one run directory for each cell. What is done there is gone on with."""
-    questions: Annotated[int, Field(ge=1)] = 20
+    questions: Annotated[int, Field(ge=1, le=10**9)] = 20
     """Questions to ask of each source, spread evenly over it."""
     recipes: Annotated[tuple[Recipe, ...], Field(min_length=1)] = (
         "ntp",
@@ -65,13 +65,16 @@ class StudySettings(Settings):
         "cloze",
     )
     """Recipes to try (mem_recipe)."""
-    steps: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)] = (10, 20)
+    steps: Annotated[tuple[Annotated[int, Field(ge=1, le=1_000_000)], ...], Field(min_length=1)] = (
+        10,
+        20,
+    )
     """Optimiser steps to try (mem_steps)."""
-    ranks: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)] = (8,)
+    ranks: Annotated[tuple[Annotated[int, Field(ge=1, le=512)], ...], Field(min_length=1)] = (8,)
     """Ranks to try (mem_rank)."""
-    workers: Annotated[int | None, Field(ge=1)] = None
+    workers: Annotated[int | None, Field(ge=1, le=1_024)] = None
     """Worker processes, as in pmi run."""
-    concurrency: Annotated[int, Field(ge=1)] = 1
+    concurrency: Annotated[int, Field(ge=1, le=1_024)] = 1
     """Episodes at once in each worker, as in pmi run."""
 
 

@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping
 from threading import Lock
 from typing import Any, get_args, get_origin
 
-from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
 from pmi_kernel.config import EngineConfig, SystemConfig
@@ -38,7 +37,7 @@ class Setup(View):
 
     Raises:
         DataError: The data cannot be read.
-        ValidationError: A setting is not right.
+        ConfigError: A setting is not right.
     """
 
     def __init__(self, data: str = "sample", *, system: str = "pmi", **settings: Any) -> None:
@@ -150,13 +149,7 @@ class Setup(View):
             for name, field in type(self.config).model_fields.items()
             if name in values
         }
-        try:
-            self.configure(**settings)
-        except ValidationError as error:
-            problems = (
-                f"{'.'.join(map(str, e['loc'])) or 'settings'}: {e['msg']}" for e in error.errors()
-            )
-            raise ValueError("; ".join(problems)) from None
+        self.configure(**settings)
         self.say("Applied.")
 
     def _show(self) -> None:

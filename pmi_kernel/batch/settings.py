@@ -16,7 +16,7 @@ class RunSettings(Settings):
     fictional worlds, e.g. world:hops=3,n=40,seed=1,mentions=paraphrased (see data/README.md)."""
     out: Path = Path("runs/latest")
     """Run directory; a run that is there already is gone on with."""
-    limit: Annotated[int | None, Field(ge=0)] = None
+    limit: Annotated[int | None, Field(ge=0, le=10**9)] = None
     """Most episodes to run now, counting pending ones only."""
     probe: bool = False
     """Measure around each injection for its report card: answers, gold log-probability,
@@ -25,9 +25,9 @@ class RunSettings(Settings):
     """Check after each episode that base scores are bit-equal to those before it."""
     wrong_passage: bool = False
     """Control: inject what another question's first search gave, instead of the episode's own."""
-    workers: Annotated[int | None, Field(ge=1)] = None
+    workers: Annotated[int | None, Field(ge=1, le=1_024)] = None
     """Worker processes; by default one for each device in CUDA_VISIBLE_DEVICES, or one on a CPU."""
-    concurrency: Annotated[int, Field(ge=1)] = 1
+    concurrency: Annotated[int, Field(ge=1, le=1_024)] = 1
     """Episodes at once in each worker, each with its own memory in the one engine."""
     launcher: Literal["process", "ray"] = "process"
     """How workers are started: processes of this machine, or actors of a Ray cluster."""

@@ -2,14 +2,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from pydantic import ValidationError
 
 from pmi_kernel import batch
 from pmi_kernel.batch import RunSettings
 from pmi_kernel.engines.base import Adapter, Lessons, Prompt, Training
 from pmi_kernel.engines.scripted import ScriptedEngine
 from pmi_kernel.episode import Episode
-from pmi_kernel.errors import EngineError
+from pmi_kernel.errors import ConfigError, EngineError
 from pmi_kernel.memory.lora import LoraRecipe
 from pmi_kernel.prompts import MEMORISED
 from pmi_kernel.report import render_summary
@@ -106,7 +105,7 @@ def test_evidence_says_what_the_prompt_holds(
 
 
 def test_evidence_in_weights_alone_needs_training() -> None:
-    with pytest.raises(ValidationError, match="needs train_mem"):
+    with pytest.raises(ConfigError, match="needs train_mem"):
         PmiConfig(evidence="weights")
 
 
@@ -183,7 +182,7 @@ def test_a_memory_that_is_gone_on_from_keeps_its_rank(sample: list[Example]) -> 
     settings = {"train_mem": True, "mem_rank": 4, "mem_accumulate": "continue"}
     trace, _ = run(sample[0], outputs, **settings)
     assert [step.artifacts["rank"] for step in trace.steps if step.kind is INJ] == [4, 4]
-    with pytest.raises(ValidationError, match="strategy hot"):
+    with pytest.raises(ConfigError, match="strategy hot"):
         PmiConfig(**settings, strategy="inplace")  # type: ignore[arg-type]
 
 

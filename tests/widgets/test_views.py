@@ -14,6 +14,7 @@ from pmi_kernel.compare import results_frame
 from pmi_kernel.config import SystemConfig
 from pmi_kernel.engines.base import Adapter, Prompt
 from pmi_kernel.engines.scripted import ScriptedEngine, first_title
+from pmi_kernel.errors import ConfigError
 from pmi_kernel.records import RecordWriter, read_records
 from pmi_kernel.study import StudySettings, read_study, study_recipes
 from pmi_kernel.sweep import compare_recipes
@@ -210,7 +211,7 @@ def test_settings_are_checked_and_kept_between_systems(setup: Setup) -> None:
     setup.configure("in_context")
     assert setup.config.system == "in_context"
     assert setup.config.model_dump()["topk"] == 5
-    with pytest.raises(ValueError, match="topk"):
+    with pytest.raises(ConfigError, match="topk"):
         setup.on_apply({}, {"topk": "0"})
     setup.on_apply({}, {"topk": "2", "first_query": ""})
     assert setup.config.model_dump()["topk"] == 2

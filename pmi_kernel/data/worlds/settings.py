@@ -10,7 +10,7 @@ from pmi_kernel.errors import DataError
 SCHEME = "world:"
 _ALLOWED = (
     "kind (facts, conflicts or updates), hops (1 to 4; facts only), n (1 to 100000), "
-    "seed (0 or more), paragraphs (1 to 200), mentions (named or paraphrased)"
+    "seed (0 to 2**63 - 1), paragraphs (1 to 200), mentions (named or paraphrased)"
 )
 
 
@@ -26,7 +26,7 @@ class WorldSettings(BaseModel):
     """Facts that a question chains, one paragraph each."""
     n: Annotated[int, Field(ge=1, le=100_000)] = 100
     """Questions; the first k of n are those of k."""
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     """Seeds every draw."""
     paragraphs: Annotated[int, Field(ge=1, le=200)] = 10
     """Paragraphs of each context, with the supporting ones; the others resemble these first."""

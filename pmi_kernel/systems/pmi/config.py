@@ -14,7 +14,7 @@ class PmiConfig(SystemConfig, RetrievalConfig, MemoryConfig):
 
     system: ClassVar[str] = "pmi"
 
-    max_steps: Annotated[int, Field(ge=2)] = 4
+    max_steps: Annotated[int, Field(ge=2, le=1_000)] = 4
     """Most actions, the forced first search included; then the answer is `unknown`."""
     evidence: Literal["both", "prompt", "weights"] = "both"
     """Where the model finds evidence: prompt, weights (needs train_mem), or both."""
