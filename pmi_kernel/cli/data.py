@@ -7,7 +7,10 @@ import tyro
 
 from pmi_kernel.cli.parsing import parse
 from pmi_kernel.cli.terminal import say
+from pmi_kernel.data.text import shown
 from pmi_kernel.errors import ConfigError
+
+_MOST = 1_000_000
 
 
 def dispatch(words: list[str]) -> int:
@@ -80,8 +83,8 @@ def _synth(words: list[str]) -> int:
         return n, seed, out
 
     n, seed, out = parse(synth, words, "data synth")
-    if n < 1:
-        raise ConfigError("data synth needs --n of at least 1")
+    if not 1 <= n <= _MOST:
+        raise ConfigError(f"data synth needs --n of 1 to {_MOST:,}, and was given {n}")
     _check_writable(out)
     write_examples(synthesize(n, seed), out)
     say(f"{out}: {n} questions (seed {seed})")
@@ -110,4 +113,4 @@ def _write(words: list[str]) -> int:
 
 def _check_writable(out: Path) -> None:
     if out.suffix not in (".json", ".jsonl"):
-        raise ConfigError(f"{out}: --out must end in .json or .jsonl")
+        raise ConfigError(f"{shown(str(out))}: --out must end in .json or .jsonl")

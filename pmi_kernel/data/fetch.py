@@ -8,7 +8,8 @@ from pathlib import Path
 import requests
 from tqdm.auto import tqdm
 
-from pmi_kernel.data.sources import data_hash, load_examples
+from pmi_kernel.data.limits import DataLimits
+from pmi_kernel.data.sources import data_hash, load_data
 from pmi_kernel.errors import DataError
 from pmi_kernel.resources import fetched_dir
 
@@ -47,14 +48,17 @@ def fetch(sources: tuple[Source, ...] = HOTPOTQA, folder: Path | None = None) ->
         DataError: The network failed, what came is not whole, or a file was changed since.
     """
     folder = folder or fetched_dir("hotpotqa")
-    folder.mkdir(parents=True, exist_ok=True)
-    return [_fetch_one(source, folder / source.filename) for source in sources]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return [_fetch_one(source, folder / source.filename) for source in sources]
+    except OSError as error:
+        raise DataError(f"{folder}: cannot be written to ({error.strerror})") from None
 
 
 def _fetch_one(source: Source, path: Path) -> Path:
     record = path.with_name(path.name + ".sha256.json")
     if path.exists() and record.exists():
-        known, found = json.loads(record.read_text(encoding="utf-8"))["sha256"], data_hash(path)
+        known, found = _recorded(record), data_hash(path)
         if known != found:
             raise DataError(
                 f"{path}: changed since it was fetched (sha256 {found}, recorded {known}); "
@@ -64,13 +68,13 @@ def _fetch_one(source: Source, path: Path) -> Path:
     part = path.with_name(path.name + ".part.json")
     if not path.exists():
         _download(source.url, part)
-        _check(part, source)
+        sha256 = _checked_hash(part, source)
         part.replace(path)
     else:
-        _check(path, source)
+        sha256 = _checked_hash(path, source)
     state = {
         "url": source.url,
-        "sha256": data_hash(path),
+        "sha256": sha256,
         "bytes": path.stat().st_size,
         "records": source.num_records,
         "fetched": time.strftime("%Y-%m-%d"),
@@ -79,12 +83,23 @@ def _fetch_one(source: Source, path: Path) -> Path:
     return path
 
 
-def _check(path: Path, source: Source) -> None:
-    found = len(load_examples(path))
-    if found != source.num_records:
+def _recorded(record: Path) -> str:
+    try:
+        return str(json.loads(record.read_text(encoding="utf-8"))["sha256"])
+    except (ValueError, TypeError, KeyError, RecursionError):
         raise DataError(
-            f"{path}: holds {found} records, expected {source.num_records}; delete it and retry"
+            f"{record}: not a record of a download; delete it to make it anew"
+        ) from None
+
+
+def _checked_hash(path: Path, source: Source) -> str:
+    data = load_data(path)
+    if len(data.examples) != source.num_records:
+        raise DataError(
+            f"{path}: holds {len(data.examples)} records, expected {source.num_records}; "
+            "delete it and retry"
         )
+    return data.sha256
 
 
 def _download(url: str, part: Path) -> None:
@@ -92,7 +107,7 @@ def _download(url: str, part: Path) -> None:
     tag_file = part.with_name(part.name + ".tag")
     tag = tag_file.read_text(encoding="utf-8") if tag_file.exists() else ""
     have = part.stat().st_size if part.exists() and tag else 0
-    headers = {"Accept-Encoding": "identity"}
+    headers, limits = {"Accept-Encoding": "identity"}, DataLimits.from_environment()
     if have:
         headers |= {"Range": f"bytes={have}-", "If-Range": tag}
     try:
@@ -111,9 +126,12 @@ def _download(url: str, part: Path) -> None:
             bar = tqdm(total=total or None, initial=have, unit="B", unit_scale=True, desc=part.name)
             with bar, part.open("ab" if have else "wb") as file:
                 for block in answer.iter_content(_BLOCK_BYTES):
+                    have += len(block)
+                    if have > limits.mb * 1_000_000:
+                        raise DataError(f"{url}: {limits.over('mb')}")
                     file.write(block)
                     bar.update(len(block))
-    except (requests.RequestException, OSError) as error:
+    except (requests.RequestException, OSError, ValueError) as error:
         raise DataError(f"{url}: {error}; run the command again to go on") from error
     size = part.stat().st_size
     if total and size != total:

@@ -115,20 +115,24 @@ def write_examples(examples: Sequence[Example], path: Path) -> None:
 
     Raises:
         ValueError: The path ends otherwise.
+        DataError: It cannot be written.
     """
     if path.suffix not in (".json", ".jsonl"):
         raise ValueError(f"{path}: expected a .json or .jsonl file")
     text = render_examples(examples, is_lines=path.suffix == ".jsonl")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, partial = tempfile.mkstemp(dir=path.parent, prefix=path.name)
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-        os.chmod(partial, 0o644)
-        os.replace(partial, path)
-    except BaseException:
-        os.unlink(partial)
-        raise
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, partial = tempfile.mkstemp(dir=path.parent, prefix=path.name[:100])
+        try:
+            with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as file:
+                file.write(text)
+            os.chmod(partial, 0o644)
+            os.replace(partial, path)
+        except BaseException:
+            os.unlink(partial)
+            raise
+    except OSError as error:
+        raise DataError(f"{shown(str(path))}: cannot be written ({error.strerror})") from None
 
 
 def to_record(example: Example) -> dict[str, object]:

@@ -125,6 +125,32 @@ def test_a_later_change_is_noticed(server: Server, tmp_path: Path) -> None:
         fetch((server.source(20),), tmp_path / "got")
 
 
+def test_a_damaged_record_of_a_download_is_one_clear_error(server: Server, tmp_path: Path) -> None:
+    (path,) = fetch((server.source(20),), tmp_path / "got")
+    for damaged in ("", "[]", "{}", "[" * 100_000):
+        path.with_name("data.json.sha256.json").write_text(damaged, encoding="utf-8")
+        with pytest.raises(DataError, match="delete it"):
+            fetch((server.source(20),), tmp_path / "got")
+
+
+def test_no_more_is_fetched_than_would_be_read(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PMI_DATA_MAX_MB", "1")
+    server.content = b"x" * 1_500_000
+    with pytest.raises(DataError, match="PMI_DATA_MAX_MB"):
+        fetch((server.source(20),), tmp_path / "got")
+    assert sum(path.stat().st_size for path in (tmp_path / "got").iterdir()) < 1_100_000
+
+
+def test_a_folder_that_cannot_be_written_to_is_one_clear_error(
+    server: Server, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(DataError, match="cannot be written to"):
+        fetch((server.source(20),), tmp_path / "file" / "got")
+
+
 def test_a_server_that_is_not_there_is_one_clear_error(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="run the command again"):
         fetch((Source("http://127.0.0.1:1/data.json", 1),), tmp_path / "got")

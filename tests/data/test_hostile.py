@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 import tracemalloc
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pmi_kernel.data import load_data, load_examples
+from pmi_kernel.cli import main
+from pmi_kernel.data import load_data, load_examples, write_examples
 from pmi_kernel.data.check import describe
 from pmi_kernel.data.hotpot import render_examples
 from pmi_kernel.data.synth import synthesize
@@ -218,6 +220,37 @@ def test_a_path_to_nothing_is_refused(name: str, problem: str) -> None:
             use(name)
         assert len(str(caught.value)) < 300
         str(caught.value).encode()
+
+
+@pytest.mark.parametrize("out", ["folder.json", "file/x.json", f"{'x' * 300}.json", "x.txt", "/"])
+@pytest.mark.parametrize("verb", ["synth", "write sample"])
+def test_a_file_that_cannot_be_written_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], verb: str, out: str
+) -> None:
+    (tmp_path / "folder.json").mkdir()
+    (tmp_path / "file").touch()
+    with pytest.raises(SystemExit) as caught:
+        main(["data", *verb.split(), "--out", str(tmp_path / out)])
+    assert caught.value.code == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
+    assert {path.name for path in tmp_path.iterdir()} == {"folder.json", "file"}
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_that_is_read_only_is_said(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    with pytest.raises(DataError, match="cannot be written"):
+        write_examples(synthesize(1, 1), tmp_path / "x.json")
+
+
+@pytest.mark.parametrize("n", ["0", "-1", "1000001", "9" * 30])
+def test_a_number_of_questions_beyond_reason_is_refused(
+    capsys: pytest.CaptureFixture[str], n: str
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["data", "synth", "--n", n])
+    assert caught.value.code == 2
+    assert "1 to 1,000,000" in capsys.readouterr().err
 
 
 SAMPLE = {
