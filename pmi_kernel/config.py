@@ -8,7 +8,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -52,6 +52,10 @@ class Settings(BaseModel):
         for name, value in self:
             if isinstance(value, Path) and not is_text(str(value)):
                 raise ConfigError(f"{name} is {shown(str(value))}: the path is not valid text")
+
+    def but(self, **changes: Any) -> Self:
+        """Return the settings with some of them changed, checked like any others."""
+        return type(self)(**{**self.model_dump(), **changes})
 
 
 class EngineConfig(Settings):

@@ -89,7 +89,7 @@ def compare_recipes(
         ValueError: Nothing was injected (an empty snippet, or a system that does not inject).
     """
     for recipe in recipes:
-        system = type(config)(**{**config.model_dump(), "mem_recipe": recipe}).build(engine)
+        system = config.but(mem_recipe=recipe).build(engine)
         prober = Prober(engine, example, system=system, control=control)
         card = episode_card(Episode(system, example, observer=prober).run(), example.gold)
         if card is None:

@@ -148,12 +148,15 @@ class TapedEpisode:
 
         Raises:
             ValueError: The change does not fit the step, or there is no such step.
+            ConfigError: A value is none that the setting could have.
             EngineError: As `Episode.step`.
         """
         steps = self.trace.steps
         if not 0 <= at < len(steps):
             raise ValueError(f"there is no step {at} to fork at ({len(steps)} steps so far)")
         config, tape = self.config, list(self._taped.tape[: self._marks[at]])
+        training = {"mem_steps": change.mem_steps, "mem_lr": change.mem_lr}
+        config.but(**{name: value for name, value in training.items() if value is not None})
         if change.query is not None:
             if steps[at].kind is not StepKind.SEARCH:
                 raise ValueError("a query can be changed at a search only")
@@ -162,7 +165,7 @@ class TapedEpisode:
             if steps[at].raw:
                 tape.append(_said(f"<search>{change.query}</search>"))
             else:
-                config = config.model_copy(update={"first_query": change.query})
+                config = config.but(first_query=change.query)
         if change.snippet is not None:
             if steps[at].kind is not StepKind.COMPRESS:
                 raise ValueError("a snippet can be changed at a compression only")

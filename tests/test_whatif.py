@@ -5,7 +5,7 @@ import pytest
 from pmi_kernel import PmiConfig
 from pmi_kernel.engines.base import Adapter, Lesson, Prompt
 from pmi_kernel.engines.scripted import ScriptedEngine
-from pmi_kernel.errors import EngineError
+from pmi_kernel.errors import ConfigError, EngineError
 from pmi_kernel.types import EndReason, Example, Step, StepKind, Trace
 from pmi_kernel.whatif import Change, TapedEpisode
 
@@ -72,6 +72,23 @@ def test_an_edited_first_query_searches_for_it_and_goes_on(original: TapedEpisod
     assert branch.trace.steps[0].text == "lighthouse"
     assert branch.is_done
     assert steps(original.trace) == kept
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        Change(mem_lr=float("inf")),
+        Change(mem_lr=float("nan")),
+        Change(mem_steps=0),
+        Change(mem_steps=10**12),
+        Change(query="\ud800"),
+    ],
+)
+def test_a_change_to_what_a_setting_cannot_be_is_refused(
+    original: TapedEpisode, change: Change
+) -> None:
+    with pytest.raises(ConfigError, match=r"mem_lr|mem_steps|first_query"):
+        original.fork(0, change)
 
 
 def test_an_edited_second_query_keeps_what_came_before(original: TapedEpisode) -> None:

@@ -2,7 +2,6 @@
 
 import itertools
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from IPython.core.getipython import get_ipython
@@ -72,7 +71,7 @@ class InjectionLab(View):
         grid = {name: _numbers(name, values[name]) for name in ("steps", "rates", "ranks")}
         self._form = {name: values[name] for name in grid}
         recipes = [
-            replace(memory.recipe(config.seed), steps=int(steps), lr=lr, rank=int(rank))
+            memory.but(mem_steps=int(steps), mem_lr=lr, mem_rank=int(rank)).recipe(config.seed)
             for rank, lr, steps in itertools.product(grid["ranks"], grid["rates"], grid["steps"])
         ]
         self.run(values["snippet"], recipes)
@@ -153,6 +152,6 @@ def _numbers(name: str, text: str) -> list[float]:
         raise ValueError(f"{name}: {text!r} is not a list of numbers") from None
     if not numbers or min(numbers) <= 0:
         raise ValueError(f"{name}: give one number above 0, or several")
-    if name != "rates" and any(number != int(number) for number in numbers):
+    if name != "rates" and not all(number.is_integer() for number in numbers):
         raise ValueError(f"{name}: {text!r} holds a number that is not whole")
     return numbers

@@ -200,9 +200,13 @@ def test_the_lab_sweeps_the_episodes_snippet(setup: Setup) -> None:
         {"steps": ""},
         {"rates": "0"},
         {"ranks": "1.5"},
+        {"steps": "inf"},
+        {"rates": "nan"},
+        {"rates": "inf"},
+        {"ranks": "100000"},
         {"snippet": " "},
     ):
-        with pytest.raises(ValueError, match=r"steps|rates|ranks|snippet"):
+        with pytest.raises((ValueError, ConfigError), match=r"steps|rates|ranks|mem_|snippet"):
             lab.on_sweep({}, {**values, **wrong})
 
 
