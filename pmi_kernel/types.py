@@ -249,7 +249,8 @@ class Probe:
         before: The state just before the injection (earlier memories still there).
         after: The state just after it.
         control: The state after the same procedure with another question's snippet instead; None
-            where there was no other question, or the engine could not hold both memories.
+            where no other question's context lacks the answer, or the engine could not hold both
+            memories.
         control_episode_id: The question that gave the control its snippet.
         drift_kl_nats: Mean over tokens of KL(before || after) on fixed unrelated prompts, in nats
             per token, at least 0.
@@ -326,7 +327,8 @@ class EvalResult:
         num_steps: Steps in the trace.
         num_searches: SEARCH steps.
         num_injections: INJECT steps.
-        costs: Summed measures of all steps, with units in the keys.
+        costs: Summed measures of all steps, with units in the keys; `controls_passed_over` counts
+            questions that could not serve as control because their context tells the answer.
         known: What a model is expected to answer from its pretraining, as in `Gold`; else empty.
     """
 

@@ -76,7 +76,7 @@ class EpisodeView(View):
             step: Index of the step.
             change: What is different.
             branch: 0 is the original.
-            is_wrong_passage: Inject the next question's snippet at the next injection.
+            is_wrong_passage: Inject another question's snippet at the next injection.
         """
         self.submit(
             "Running the branch…", lambda: self._fork(branch, step, change, is_wrong_passage)

@@ -7,6 +7,7 @@ from typing import Any, get_args, get_origin
 from pydantic.fields import FieldInfo
 
 from pmi_kernel.config import EngineConfig, SystemConfig
+from pmi_kernel.controls import Controls
 from pmi_kernel.data import load_examples
 from pmi_kernel.engines.base import Engine
 from pmi_kernel.systems import NAMES, config_class
@@ -60,10 +61,15 @@ class Setup(View):
 
     @property
     def other_task(self) -> Task:
-        """The question after the chosen one, whose passage is the wrong one here."""
-        ids = list(self.examples)
-        place = (ids.index(self._chosen) + 1) % len(ids)
-        return self.examples[ids[place]].task
+        """The question whose passage is the wrong one for the chosen one, as in `Controls`.
+
+        Raises:
+            ValueError: There is none.
+        """
+        control = self._controls.of(self.example)
+        if control.task is None:
+            raise ValueError("the context of every other question tells this one's answer")
+        return control.task
 
     def choose(self, episode_id: str) -> None:
         """Choose a question by its id.
@@ -115,6 +121,7 @@ class Setup(View):
     def _load(self, data: str) -> None:
         examples = {example.task.id: example for example in load_examples(data)}
         self.data, self.examples = data, examples
+        self._controls = Controls(examples.values())
         self._chosen = next(iter(examples))
 
     def _changed(self) -> None:

@@ -9,6 +9,7 @@ import threading
 import traceback
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, NoReturn
@@ -18,6 +19,7 @@ from filelock import FileLock, Timeout
 from pmi_kernel.batch.merge import ERRORS, RESULTS, TRACES
 from pmi_kernel.batch.settings import RunSettings
 from pmi_kernel.config import SystemConfig
+from pmi_kernel.controls import Controls
 from pmi_kernel.data import load_examples
 from pmi_kernel.engines.base import Engine
 from pmi_kernel.engines.proxy import TrainsOn
@@ -69,8 +71,7 @@ class Worker:
         self._settings, self._config = settings, config
         self._system = config.build(engine)
         self._examples = {example.task.id: example for example in examples}
-        ordered = sorted(self._examples)
-        self._next = dict(zip(ordered, (*ordered[1:], *ordered[:1]), strict=True))
+        self._controls = Controls(examples)
         self._files = FileLock(settings.out / f".{name}.lock")
         try:
             self._files.acquire(timeout=30)
@@ -89,8 +90,10 @@ class Worker:
             OSError: It could not be written; the episode stays pending.
         """
         settings, example = self._settings, self._examples[episode_id]
-        other = self._other(episode_id)
-        system = self._system
+        system, other, num_passed_over = self._system, None, 0
+        if settings.probe or settings.wrong_passage:
+            control = self._controls.of(example)
+            other, num_passed_over = control.task, control.num_passed_over
         if settings.wrong_passage:
             system = self._misled(system, other)
         prober = (
@@ -112,6 +115,9 @@ class Worker:
             with check, Episode(system, example, observer=observer) as episode:
                 trace = episode.run()
             result = evaluate(example, trace)
+            if num_passed_over:
+                costs = {**result.costs, "controls_passed_over": num_passed_over}
+                result = replace(result, costs=costs)
             with self._lock:
                 self._traces.write(trace)
                 self._results.write(result)
@@ -137,14 +143,11 @@ class Worker:
         self._results.close()
         self._files.release()
 
-    def _other(self, episode_id: str) -> Task | None:
-        other = self._next[episode_id]
-        return self._examples[other].task if other != episode_id else None
-
     def _misled(self, system: System, other: Task | None) -> System:
         if not isinstance(system, Injecting) or other is None:
             raise ConfigError(
-                "wrong_passage needs a system that injects, and two questions or more"
+                "wrong_passage needs a system that injects, and for each question another one "
+                "whose context does not hold its answer"
             )
         lessons = system.first_lessons(other)
         if not lessons:
