@@ -62,7 +62,7 @@ def test_resume_goes_on_with_the_runs_own_settings(tmp_path: Path) -> None:
         (("resume", "none"), "holds no run"),
         (("data", "check", "none.json"), "no such file"),
         (("run", "--data", "world:hops=9", "--engine", "scripted"), "hops (1 to 4"),
-        (("data", "synth", "--n", "0"), "at least 1"),
+        (("data", "synth", "--n", "0"), "of 1 to 1,000,000"),
         (("data", "write", "sample", "--out", "x.txt"), "must end in .json"),
         (("data", "fetch", "squad"), "only hotpotqa"),
         (("fly",), "no verb"),
