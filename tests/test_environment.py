@@ -16,13 +16,13 @@ def name_of(requirement: str) -> str:
 
 
 def pins(root: Path) -> dict[str, str]:
-    lines = (root / "constraints.txt").read_text().split()
+    lines = (root / "constraints.txt").read_text(encoding="utf-8").split()
     assert all(line.count("==") == 1 for line in lines)
     return {name_of(line): line.split("==")[1] for line in lines}
 
 
 def project(root: Path) -> dict[str, Any]:
-    return tomllib.loads((root / "pyproject.toml").read_text())["project"]
+    return tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 
 def direct(root: Path) -> list[str]:
@@ -39,7 +39,7 @@ def test_every_pin_is_in_its_range(root: Path) -> None:
 
 
 def test_conda_users_get_the_same_versions(root: Path) -> None:
-    environment = yaml.safe_load((root / "environment.yml").read_text())
+    environment = yaml.safe_load((root / "environment.yml").read_text(encoding="utf-8"))
     *conda, pip = environment["dependencies"]
     assert conda == [f"python{project(root)['requires-python']}", "pip"]
     *lines, itself = pip["pip"]
@@ -60,7 +60,7 @@ def find_python(root: Path, path: Path, *candidates: str) -> subprocess.Complete
 
 def test_a_python_that_does_not_run_is_passed_over(root: Path, tmp_path: Path) -> None:
     shim = tmp_path / "python3.11"  # as a version manager leaves them
-    shim.write_text("#!/bin/sh\nexit 127\n")
+    shim.write_text("#!/bin/sh\nexit 127\n", encoding="utf-8")
     shim.chmod(0o755)
     (tmp_path / "python3.12").symlink_to(sys.executable)
     assert find_python(root, tmp_path).stdout == "python3.12\n"
@@ -78,7 +78,9 @@ def test_make_takes_the_pythons_that_the_package_takes(
 ) -> None:
     major, minor = version.split(".")
     fake = f"import sys; sys.version_info = ({major}, {minor}, 0);"
-    (tmp_path / "fake").write_text(f'#!/bin/sh\nexec {sys.executable} -c "{fake} $2"\n')
+    (tmp_path / "fake").write_text(
+        f'#!/bin/sh\nexec {sys.executable} -c "{fake} $2"\n', encoding="utf-8"
+    )
     (tmp_path / "fake").chmod(0o755)
     is_taken = find_python(root, tmp_path, "fake").returncode == 0
     assert is_taken == (f"{version}.1" in SpecifierSet(project(root)["requires-python"]))

@@ -53,11 +53,11 @@ def test_the_commit_is_the_source_trees_own(tree: Path) -> None:
     git(tree, "init", "-q")
     git(tree, "commit", "-q", "--allow-empty", "-m", "nothing")
     assert say(tree, STATE) == "None None"
-    (tree / ".gitignore").write_text("__pycache__\n")
+    (tree / ".gitignore").write_text("__pycache__\n", encoding="utf-8")
     git(tree, "add", "-A")
     git(tree, "commit", "-q", "-m", "all")
     assert say(tree, STATE) == f"{git(tree, 'rev-parse', 'HEAD').strip()} False"
-    (tree / "data" / "README.md").write_text("changed")
+    (tree / "data" / "README.md").write_text("changed", encoding="utf-8")
     assert say(tree, STATE).endswith("True")
 
 
@@ -74,7 +74,7 @@ def test_the_code_has_a_hash_of_its_own(tree: Path) -> None:
     code = "from pmi_kernel.batch.record import git_state; print(git_state()['code_sha256'])"
     found = git_state()["code_sha256"]
     assert say(tree, code) == found
-    (tree / "pmi_kernel" / "unused.py").write_text("")
+    (tree / "pmi_kernel" / "unused.py").write_text("", encoding="utf-8")
     assert say(tree, code) != found
 
 
@@ -107,15 +107,15 @@ def test_notebooks_are_copied_but_never_over_changed_ones(tmp_path: Path) -> Non
     for _ in range(2):
         copy_notebooks(tmp_path)
     first, second = sorted((tmp_path / "notebooks").iterdir())[:2]
-    first.write_text("changed")
+    first.write_text("changed", encoding="utf-8")
     second.unlink()
     with pytest.raises(ConfigError, match=f"{first} would be overwritten"):
         copy_notebooks(tmp_path)
-    assert first.read_text() == "changed"
+    assert first.read_text(encoding="utf-8") == "changed"
     assert not second.exists()
 
 
 def test_notebooks_cannot_be_copied_into_a_file(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
+    (tmp_path / "file").write_text("", encoding="utf-8")
     with pytest.raises(ConfigError, match="cannot be written"):
         copy_notebooks(tmp_path / "file")

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import sysconfig
-import time
 import urllib.request
 import venv
 from collections.abc import Iterator
@@ -17,6 +16,8 @@ from pathlib import Path
 import pytest
 
 from pmi_kernel.batch.record import git_state
+from tests.processes import ending_what_starts
+from tests.waiting import eventually, within
 
 FROM_THE_TREE = ("pmi_kernel", "widgets", "notebooks", "data/sample", "runs/example")
 FROM_THE_TREE += ("runs/example_study", "pyproject.toml", "setup.py", "README.md", "LICENSE")
@@ -35,9 +36,7 @@ def copy_tree(root: Path, to: Path) -> Path:
 
 def call(*words: str | Path, cwd: Path, **env: str) -> str:
     """Run a command to its end and return what it printed."""
-    done = subprocess.run(
-        words, cwd=cwd, env=environment(**env), capture_output=True, text=True, timeout=600
-    )
+    done = subprocess.run(words, cwd=cwd, env=environment(**env), capture_output=True, text=True)
     assert done.returncode == 0, f"{words}: {done.stdout[-2000:]}\n{done.stderr[-4000:]}"
     return done.stdout
 
@@ -72,7 +71,7 @@ def home(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     # A folder that a .pth file names is searched, but its own .pth files, the editable install's
     # among them, are not read.
     (site,) = (home / "env").glob("lib/python*/site-packages")
-    (site / "needs.pth").write_text(sysconfig.get_path("purelib"))
+    (site / "needs.pth").write_text(sysconfig.get_path("purelib"), encoding="utf-8")
     return home / "env"
 
 
@@ -91,9 +90,9 @@ def test_a_wheel_runs_what_a_source_tree_runs(home: Path, elsewhere: Path) -> No
     pmi("run", "--limit", "1", "--engine", "scripted", "--train_mem", "--out", "run")
     (episode,) = pmi("show", "run").splitlines()
     pmi("show", "run", episode.split()[0], "--html", "episode.html")
-    assert "<html" in (elsewhere / "episode.html").read_text()
+    assert "<html" in (elsewhere / "episode.html").read_text(encoding="utf-8")
     assert "with_injection" in pmi("demo", "--engine", "scripted", "--limit", "2")
-    config = json.loads((elsewhere / "run" / "config.json").read_text())
+    config = json.loads((elsewhere / "run" / "config.json").read_text(encoding="utf-8"))
     assert config["git"]["commit"] is None
     assert config["git"]["code_sha256"] == git_state()["code_sha256"]
 
@@ -113,32 +112,44 @@ def test_a_wheel_fetches_into_the_users_data(home: Path, elsewhere: Path) -> Non
     assert folder == str(elsewhere / "pmi-workbench" / "hotpotqa")
 
 
+def address(runtime: Path) -> str:
+    """Return the address that a server says it has; empty where none does yet."""
+    info = next(runtime.glob("jpserver-*.json"), None)
+    return json.loads(info.read_text(encoding="utf-8") or "{}").get("url", "") if info else ""
+
+
+def answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{url}api") as answer:
+            return answer.status == 200
+    except (OSError, ValueError):
+        return False
+
+
 @contextmanager
 def lab(home: Path, cwd: Path, *words: str) -> Iterator[str]:
     """Start `pmi lab`, yield its address once it is there, and end it."""
     runtime = cwd / "runtime"
-    env = environment(
-        HOME=str(cwd),
-        JUPYTER_TOKEN="only-a-test",
-        JUPYTER_RUNTIME_DIR=str(runtime),
-        JUPYTERLAB_DIR=str(Path(sys.prefix) / "share/jupyter/lab"),
-    )
+    env = {
+        "HOME": str(cwd),
+        "JUPYTER_TOKEN": "only-a-test",
+        "JUPYTER_RUNTIME_DIR": str(runtime),
+        "JUPYTERLAB_DIR": str(Path(sys.prefix) / "share/jupyter/lab"),
+    }
     command = [home / "bin/pmi", "lab", *words, "--no-browser", "--ServerApp.port=0"]
-    with (cwd / "lab.log").open("w") as log:
-        server = subprocess.Popen(command, cwd=cwd, env=env, stdout=log, stderr=log)
-    try:
-        info = runtime / f"jpserver-{server.pid}.json"
-        deadline = time.monotonic() + 120
-        while not info.is_file():
-            if server.poll() is not None or time.monotonic() > deadline:
-                pytest.fail(f"no JupyterLab: {(cwd / 'lab.log').read_text()[-2000:]}")
-            time.sleep(0.05)
-        yield json.loads(info.read_text())["url"]
+    log = cwd / "lab.log"
+    with ending_what_starts():
+        with log.open("w", encoding="utf-8") as file:
+            server = subprocess.Popen(
+                command, cwd=cwd, env=environment(**env), stdout=file, stderr=file
+            )
+        eventually(lambda: server.poll() is not None or answers(address(runtime)), "no answer")
+        assert server.poll() is None, log.read_text(encoding="utf-8")[-2000:]
+        url = address(runtime)
+        yield url
         server.send_signal(signal.SIGTERM)
-        assert server.wait(60) == 0
-    finally:
-        server.kill()
-        server.wait()
+        server.wait(within(5))
+        assert not answers(url)
 
 
 def test_a_wheels_lab_serves_a_copy_of_the_notebooks(
@@ -159,4 +170,6 @@ def test_a_wheels_lab_serves_a_copy_of_the_notebooks(
 def test_a_lab_without_notebooks_says_how_to_have_them(home: Path, tmp_path: Path) -> None:
     with lab(home, tmp_path) as url, urllib.request.urlopen(f"{url}api") as answer:
         assert answer.status == 200
-    assert "`pmi lab --copy FOLDER` brings them" in (tmp_path / "lab.log").read_text()
+    assert "`pmi lab --copy FOLDER` brings them" in (tmp_path / "lab.log").read_text(
+        encoding="utf-8"
+    )
