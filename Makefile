@@ -5,7 +5,7 @@ VLLM := .venv-vllm/bin
 STAMP := .venv/.installed
 export HF_HUB_OFFLINE ?= 0
 
-.PHONY: help install install-vllm demo lab test test-vllm test-gpu gpu-check lint fmt types resolve wheel bench ci clean
+.PHONY: help install install-vllm demo lab test test-slow test-vllm test-gpu gpu-check lint fmt types resolve wheel bench ci clean
 
 help:  ## Show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -38,15 +38,16 @@ demo: install  ## The main job on the embedded model and sample, in a few minute
 lab: install  ## The workbench in JupyterLab, on loopback
 	$(BIN)/pmi lab
 
-test: install  ## Every test
-	$(BIN)/python -m pytest -q
+test: install  ## Every test but the slow ones
+	$(BIN)/python -m pytest -q -m "not slow"
+	@echo "The slow tests were left out; make test-slow runs them."
+
+test-slow: install  ## The slow tests: notebooks and more on the embedded model
+	$(BIN)/python -m pytest -q -m slow
 
 test-vllm: install-vllm  ## The engine's tests, and those of what uses it, on vLLM
-	@# A process each: an engine takes gigabytes, and not all is given back.
-	for part in tests/engines/test_serving.py tests/engines/test_vllm.py \
-	    tests/systems/test_with_model.py tests/batch/test_with_model.py; do \
-	  $(VLLM)/python -m pytest -q --engine vllm $$part || exit 1; \
-	done
+	$(VLLM)/python -m pytest -q --engine vllm tests/engines/test_serving.py \
+	  tests/engines/test_vllm.py tests/systems/test_with_model.py tests/batch/test_with_model.py
 
 test-gpu: install  ## The tests that need a CUDA device
 	$(BIN)/python -m pytest -q -m gpu
@@ -88,7 +89,7 @@ wheel: install  ## Build the wheel into dist/
 bench: install  ## List the benchmarks
 	$(BIN)/pmi bench --help
 
-ci: lint types test  ## What CI runs
+ci: lint types test test-slow  ## What CI runs
 
 clean:  ## Remove the environment and caches (runs and data stay)
 	rm -rf .venv .venv-vllm build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info

@@ -7,17 +7,20 @@ from tests.processes import ending_what_starts
 
 ORPHAN = (
     "import subprocess; print(subprocess.Popen(['sleep', '1000'], start_new_session=True,"
-    " stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL).pid)"
+    " stdout=subprocess.DEVNULL).pid)"
 )
 
 
 def lives(pid: int) -> bool:
-    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def test_what_a_test_started_ends_with_it_whoever_its_parent_is_now() -> None:
     with ending_what_starts():
-        done = subprocess.run([sys.executable, "-c", ORPHAN], capture_output=True, check=True)
+        done = subprocess.run([sys.executable, "-c", ORPHAN], stdout=subprocess.PIPE, check=True)
         with ending_what_starts():
             pass
         assert lives(int(done.stdout))
