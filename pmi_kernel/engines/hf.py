@@ -26,7 +26,7 @@ from pmi_kernel.engines.batcher import MicroBatcher
 from pmi_kernel.engines.checkpoint import Checkpoint, Trainer
 from pmi_kernel.engines.compute import computing
 from pmi_kernel.engines.decoding import RowControl
-from pmi_kernel.engines.injection import Strategy, make_injection
+from pmi_kernel.engines.injection import Strategy, check_layers, make_injection
 from pmi_kernel.engines.loading import check_recipe
 from pmi_kernel.errors import EngineError
 from pmi_kernel.memory.logits import logits_at
@@ -131,6 +131,7 @@ class HfEngine:
         """See `Engine.attach`."""
         adapter = Adapter(next(self._ids), weights)
         with self._batcher.exclusively():
+            check_layers(weights, self.checkpoint.rows.layers)
             self._injection.attach(adapter, replaces)
         return adapter
 

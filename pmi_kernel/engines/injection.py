@@ -3,11 +3,12 @@
 import shutil
 import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import torch
+from torch import nn
 
 from pmi_kernel.engines.base import Adapter
 from pmi_kernel.engines.compute import computing
@@ -92,16 +93,11 @@ class Host(Protocol):
 
 
 class Exclusive(ABC):
-    """Strategies that put the memory in the serving weights themselves: one at a time.
-
-    Args:
-        layers: Returns the names of the model's linear layers.
-    """
+    """Strategies that put the memory in the serving weights themselves: one at a time."""
 
     is_exclusive = True
 
-    def __init__(self, layers: Callable[[], Container[str]]) -> None:
-        self._layers = layers
+    def __init__(self) -> None:
         self._current: Adapter | None = None
 
     def attach(self, adapter: Adapter, replaces: Adapter | None) -> None:
@@ -113,7 +109,6 @@ class Exclusive(ABC):
                 f"this strategy holds one memory at a time, and adapter {self._current.id} is in; "
                 "use strategy hot, or one episode at a time"
             )
-        check_layers(adapter.weights, self._layers())
         self._put(adapter.weights)
         self._current = adapter
 
@@ -155,7 +150,7 @@ class InPlace(Exclusive):
     """
 
     def __init__(self, host: Host) -> None:
-        super().__init__(lambda: host.rows.layers)
+        super().__init__()
         self._host = host
         self._kept: dict[str, torch.Tensor] = {}
 
@@ -182,7 +177,7 @@ class MergeReload(Exclusive):
     """
 
     def __init__(self, host: Host) -> None:
-        super().__init__(lambda: host.rows.layers)
+        super().__init__()
         self._host = host
 
     @computing
@@ -213,11 +208,18 @@ def _add(host: Host, weights: LoraWeights) -> None:
             weight += weights.delta(name).to(weight.device, weight.dtype)
 
 
-def check_layers(weights: LoraWeights, layers: Container[str]) -> None:
-    """Raise `EngineError` where a memory names a layer that the model does not have."""
-    for name in weights.a:
+def check_layers(weights: LoraWeights, layers: Mapping[str, nn.Linear]) -> None:
+    """Raise `EngineError` where a memory's layers are not the model's, or are of other sizes."""
+    for name, a in weights.a.items():
         if name not in layers:
             raise EngineError(f"the model has no linear layer {name!r} for the memory to act on")
+        outputs, inputs = layers[name].weight.shape
+        sizes = (*a.shape, *weights.b[name].shape)
+        if sizes != (weights.rank, inputs, outputs, weights.rank):
+            raise EngineError(
+                f"a memory of sizes {sizes} does not act on {name!r}, which takes {inputs} numbers "
+                f"and gives {outputs}"
+            )
 
 
 def make_injection(strategy: Strategy, host: Host) -> Injection:

@@ -15,8 +15,9 @@ from pmi_kernel.batch.record import check_same
 from pmi_kernel.engines.base import Lesson, Message, Sampling
 from pmi_kernel.engines.hashes import files_hash, weights_hash
 from pmi_kernel.engines.hf import HfEngine
+from pmi_kernel.engines.injection import Strategy
 from pmi_kernel.errors import ConfigError, EngineError
-from pmi_kernel.memory.lora import LoraRecipe
+from pmi_kernel.memory.lora import LoraRecipe, LoraWeights
 from pmi_kernel.systems.pmi.config import PmiConfig
 from tests.engines import tiny
 
@@ -269,4 +270,22 @@ def test_a_recipe_is_checked_against_an_engine_that_is_there(folder: Path) -> No
     recipe_of(folder, mem_rank=100000, train_mem=False).build(engine)
     with pytest.raises(ConfigError, match="mem_rank 100000"):
         recipe_of(folder, mem_rank=100000).build(engine)
+    engine.close()
+
+
+@pytest.mark.parametrize("strategy", ["hot", "inplace", "merge_reload"])
+def test_a_memory_that_does_not_fit_the_model_is_refused_when_it_is_attached(
+    folder: Path, strategy: Strategy
+) -> None:
+    engine = HfEngine(str(folder), strategy=strategy, dtype="float32")
+    name, a, b = Q.removesuffix(".weight"), torch.zeros(4, 32), torch.zeros(32, 4)
+    for wrong in (
+        LoraWeights({"model.nose": a}, {"model.nose": b}, 4, 4.0),
+        LoraWeights({name: torch.zeros(4, 31)}, {name: b}, 4, 4.0),
+        LoraWeights({name: a}, {name: b.T}, 4, 4.0),
+        LoraWeights({name: a}, {name: b}, 5, 4.0),
+    ):
+        with pytest.raises(EngineError, match=r"no linear layer|does not act on"):
+            engine.attach(wrong)
+    engine.detach(engine.attach(LoraWeights({name: a}, {name: b}, 4, 4.0)))
     engine.close()

@@ -32,7 +32,7 @@ from pmi_kernel.engines.base import (
     Training,
 )
 from pmi_kernel.engines.checkpoint import Checkpoint, Trainer
-from pmi_kernel.engines.injection import Strategy
+from pmi_kernel.engines.injection import Strategy, check_layers
 from pmi_kernel.engines.loading import check_recipe, one_line
 from pmi_kernel.errors import ConfigError, EngineError
 from pmi_kernel.memory.lora import LoraRecipe, LoraWeights
@@ -108,7 +108,7 @@ class VllmEngine:
         self.driver = Driver(lambda: self._build(self.checkpoint.source), is_cpu=self._is_cpu)
         self._injection: Any
         if strategy == "hot":
-            self._injection = Hot(self.driver, self.checkpoint, self._rank, 4 * max_batch)
+            self._injection = Hot(self.driver, self._rank, 4 * max_batch)
         elif strategy == "inplace":
             self._injection = InPlace(self.driver, self.checkpoint)
         else:
@@ -191,6 +191,7 @@ class VllmEngine:
 
     def attach(self, weights: LoraWeights, *, replaces: Adapter | None = None) -> Adapter:
         """See `Engine.attach`."""
+        check_layers(weights, self.checkpoint.rows.layers)
         adapter = Adapter(next(_ids), weights)
         self._injection.attach(adapter, replaces)
         return adapter

@@ -12,7 +12,7 @@ from torch import Tensor
 from pmi_kernel.engines.base import Adapter
 from pmi_kernel.engines.checkpoint import Checkpoint
 from pmi_kernel.engines.compute import compute
-from pmi_kernel.engines.injection import Exclusive, check_layers, not_attached
+from pmi_kernel.engines.injection import Exclusive, not_attached
 from pmi_kernel.engines.loading import no_progress_bars
 from pmi_kernel.engines.models import cache_dir
 from pmi_kernel.engines.vllm.driver import Driver
@@ -27,15 +27,14 @@ class Hot:
 
     Args:
         driver: The engine.
-        checkpoint: Its layers say what a memory may touch.
         max_rank: Largest rank that a slot holds.
         most: Most memories attached at once.
     """
 
     is_exclusive = False
 
-    def __init__(self, driver: Driver, checkpoint: Checkpoint, max_rank: int, most: int) -> None:
-        self._driver, self._checkpoint = driver, checkpoint
+    def __init__(self, driver: Driver, max_rank: int, most: int) -> None:
+        self._driver = driver
         self._max_rank, self._most = max_rank, most
         self._requests: dict[int, Any] = {}
 
@@ -44,7 +43,6 @@ class Hot:
         from vllm.lora.request import LoRARequest
 
         weights = adapter.weights
-        check_layers(weights, self._checkpoint.rows.layers)
         if weights.rank > self._max_rank:
             raise EngineError(
                 f"a memory of rank {weights.rank} does not fit an engine made for {self._max_rank} "
@@ -94,7 +92,7 @@ class _WhileIdle(Exclusive):
     """
 
     def __init__(self, driver: Driver, checkpoint: Checkpoint) -> None:
-        super().__init__(lambda: checkpoint.rows.layers)
+        super().__init__()
         self._driver, self._checkpoint = driver, checkpoint
 
     def attach(self, adapter: Adapter, replaces: Adapter | None) -> None:
