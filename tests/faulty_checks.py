@@ -29,7 +29,9 @@ def traps(setting: Setting) -> Measures:
 
 
 def hangs(setting: Setting) -> Measures:
-    (child := os.fork()) or os.setpgid(0, 0)
-    print(f"pid {child or os.getpid()}", flush=True)
+    if child := os.fork():
+        os.write(1, f"pid {os.getpid()}\npid {child}\n".encode())
+    else:
+        os.setpgid(0, 0)
     threading.Event().wait()
     return {}
