@@ -5,7 +5,6 @@ questions the first one's memory is injected, then the second one's on top of it
 trained on from it (`continue`), and both questions are asked alone before, between and after.
 """
 
-import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -195,7 +194,7 @@ def _failed(out: Path, mode: Mode, pair: Sequence[Example], error: Exception) ->
     ids, cause = " then ".join(example.task.id for example in pair), f"{error}"
     if not isinstance(error, EngineError):
         cause = f"{type(error).__name__}: {error}"
-    note_error(out, mode, ids, cause, "".join(traceback.format_exception(error)))
+    note_error(out, mode, ids, error)
     return EngineError(
         f"{mode}: the pair {ids} failed: {cause}; see {out}/{ERRORS}.{mode}.jsonl; what is done is "
         "kept"

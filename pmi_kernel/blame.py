@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from pmi_kernel.batch.files import Record, read
 from pmi_kernel.batch.merge import TRACES, read_results
-from pmi_kernel.batch.record import read_json
 from pmi_kernel.data import data_hash, load_examples
 from pmi_kernel.errors import ConfigError, DataError
 from pmi_kernel.metrics import score_answer
@@ -90,7 +90,7 @@ def blame(out: Path) -> list[Blamed]:
         DataError: The run has no results, or its data file is gone, is not what it was or has no
             supporting facts.
     """
-    record = read_json(out / "config.json")
+    record = read(Record, out)
     if record is None:
         raise ConfigError(f"{out} holds no run")
     results = read_results(out)

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pmi_kernel.batch.files import Record, read
 from pmi_kernel.batch.merge import TRACES, read_results
-from pmi_kernel.batch.record import read_json
 from pmi_kernel.card import Contrast, ReportCard, episode_card
 from pmi_kernel.compare import Interval, mean_interval
 from pmi_kernel.errors import ConfigError, DataError
@@ -61,7 +61,7 @@ def read_cards(run: Path) -> list[ReportCard]:
         ConfigError: There is no run, or its injections were not probed.
         DataError: The run has no results, or no episode has an injection.
     """
-    record = read_json(run / "config.json")
+    record = read(Record, run)
     if record is None:
         raise ConfigError(f"{run} holds no run")
     if not record["probe"]:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float64
 
+from pmi_kernel.batch.files import Record, read
 from pmi_kernel.batch.merge import read_results
-from pmi_kernel.batch.record import read_json
 from pmi_kernel.errors import ConfigError, DataError
 from pmi_kernel.types import EvalResult
 
@@ -240,7 +240,7 @@ def compare(runs: Sequence[Path], *, is_forced: bool = False, seed: int = 0) -> 
         DataError: A run has no results, or they share no episode.
         ConfigError: They ran over different data.
     """
-    records = {run: read_json(run / "config.json", {}) for run in runs}
+    records: dict[Path, Mapping[str, Any]] = {run: read(Record, run) or {} for run in runs}
     hashes = {run: record.get("data", {}).get("sha256") for run, record in records.items()}
     if len(set(hashes.values())) > 1 and not is_forced:
         shown = ", ".join(f"{run}: {str(value)[:12]}" for run, value in hashes.items())

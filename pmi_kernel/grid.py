@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import Field
 
 from pmi_kernel.batch import RunSettings
+from pmi_kernel.batch.files import plainly
 from pmi_kernel.compare import Comparison, compare
 from pmi_kernel.config import Settings, SystemConfig
 from pmi_kernel.data import load_examples, write_examples
@@ -65,14 +66,15 @@ def grid(
     Raises:
         PmiError: As `supervise` and `compare`.
     """
-    settings.out.mkdir(parents=True, exist_ok=True)
     data = settings.data
-    if settings.questions is not None:
-        examples = load_examples(data)
-        step = max(1, len(examples) // settings.questions)
-        path = settings.out / "questions.json"
-        write_examples(examples[::step][: settings.questions], path)
-        data = str(path)
+    with plainly(settings.out):
+        settings.out.mkdir(parents=True, exist_ok=True)
+        if settings.questions is not None:
+            examples = load_examples(data)
+            step = max(1, len(examples) // settings.questions)
+            path = settings.out / "questions.json"
+            write_examples(examples[::step][: settings.questions], path)
+            data = str(path)
     for name, system in _arms(config).items():
         run_arm(
             RunSettings(

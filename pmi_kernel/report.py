@@ -64,6 +64,8 @@ def render_summary(summary: Mapping[str, Any], out: Path) -> str:
             f"drift {probes['drift_kl_nats']:.3f} nats per token"
         )
     lines += _warnings(summary)
+    if provenance := summary.get("provenance"):
+        lines.append(f"  by {len(provenance) + 1} versions of the program: see its provenance")
     lines.append(f"  written to {out}/ (summary.json, eval_results.jsonl, episode_trace.jsonl)")
     return "\n".join(lines)
 
@@ -110,8 +112,8 @@ def render_jobs(statuses: Mapping[str, Mapping[str, Any]]) -> str:
     return render_table(("run", "state", "done", "failed", "episodes/min", "seconds left"), rows)
 
 
-def render_runs(summaries: Mapping[str, Mapping[str, Any]]) -> str:
-    """Return a table of runs; `summaries` as in `summary.json`."""
+def render_runs(summaries: Mapping[str, Mapping[str, Any] | None]) -> str:
+    """Return a table of runs; `summaries` as in `summary.json`, None where that is damaged."""
     rows = [
         (
             name,
@@ -124,6 +126,8 @@ def render_runs(summaries: Mapping[str, Mapping[str, Any]]) -> str:
             summary["data"]["sha256"][:8],
             str(summary["git"]["commit"])[:8] + ("+" if summary["git"]["is_dirty"] else ""),
         )
+        if summary is not None
+        else (name, "broken", *["-"] * 7)
         for name, summary in summaries.items()
     ]
     header = ("run", "system", "model", "done", "owed", "EM", "F1", "data", "commit")

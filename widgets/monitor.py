@@ -7,6 +7,7 @@ from pathlib import Path
 from pmi_kernel.batch.jobs import Job
 from pmi_kernel.batch.progress import RunningScores
 from pmi_kernel.compare import mean_interval
+from pmi_kernel.errors import PmiError
 from widgets.render import Node, seconds
 from widgets.view import View
 
@@ -55,7 +56,7 @@ class JobMonitor(View):
         while not self._is_closed.wait(_POLL_S):
             try:
                 self._look()
-            except OSError as error:
+            except (OSError, PmiError) as error:
                 self.say(f"{self.job.out} cannot be read: {error}", is_error=True)
 
     def _look(self) -> None:
@@ -70,8 +71,8 @@ class JobMonitor(View):
             facts.append(("left pending after failing", f"{status['failed']}"))
         if rate := status.get("episodes_per_min"):
             facts.append(("episodes per minute", f"{rate:.1f}"))
-        if is_running and status.get("eta_s"):
-            facts.append(("left", f"about {seconds(status['eta_s'])}"))
+        if is_running and (eta_s := status.get("eta_s")):
+            facts.append(("left", f"about {seconds(eta_s)}"))
         if num_scored:
             for name, values in (("EM", self._scores.em), ("F1", self._scores.f1)):
                 facts.append((f"{name} so far", f"{mean_interval(list(values.values()))} %"))

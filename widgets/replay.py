@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pmi_kernel.batch.record import read_json
+from pmi_kernel.batch.files import Record, read
 from pmi_kernel.errors import DataError
 from pmi_kernel.records import read_whole
 from pmi_kernel.traces import TraceFile
@@ -31,7 +31,7 @@ class Recording:
     def __init__(self, path: str | Path) -> None:
         self._path = Path(path)
         self._files: dict[Path, tuple[float, TraceFile]] = {}
-        self._notes = _notes(self._folder / "config.json")
+        self._notes = _notes(self._folder)
         self.results: dict[str, EvalResult] = {}
         self.unreadable: list[str] = []
         """Where the lines are that no result could be read from."""
@@ -67,7 +67,8 @@ class Recording:
     @property
     def is_probed(self) -> bool:
         """Whether the run's injections were probed."""
-        return bool(read_json(self._folder / "config.json", {}).get("probe"))
+        record = read(Record, self._folder)
+        return record is not None and record["probe"]
 
     @property
     def ids(self) -> list[str]:
@@ -101,10 +102,11 @@ class Recording:
         return replay_nodes(self.trace(episode_id), self.results.get(episode_id), self._notes)
 
 
-def _notes(config: Path) -> Sequence[str]:
+def _notes(folder: Path) -> Sequence[str]:
     """The model, where the run's record says it."""
-    model = read_json(config, {}).get("config", {}).get("model")
-    return (model,) if model else ()
+    record = read(Record, folder)
+    model = record["config"].get("model") if record else None
+    return (str(model),) if model else ()
 
 
 class Replay(View):

@@ -1,25 +1,43 @@
 """Background runs: started from anywhere, found again from anywhere; all state is in the folder."""
 
+import json
+import os
+import signal
 import subprocess
 import sys
 import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import psutil
 
-from pmi_kernel.batch.record import check_same, read_json, write_json
-from pmi_kernel.batch.run import identity
-from pmi_kernel.batch.settings import RunSettings
+from pmi_kernel.batch.files import (
+    OWNER,
+    RECORD,
+    REQUEST,
+    STATUS,
+    Owner,
+    Record,
+    Request,
+    plainly,
+    read,
+    writable,
+)
+from pmi_kernel.batch.merge import RESULTS
+from pmi_kernel.batch.owner import identity, take_lock
+from pmi_kernel.batch.record import check_same, write_json
+from pmi_kernel.batch.request import make_request, open_request, request_of
+from pmi_kernel.batch.settings import RunSettings, check_settings
+from pmi_kernel.batch.status import State, Status
 from pmi_kernel.batch.supervise import cancel, supervise
 from pmi_kernel.config import SystemConfig
-from pmi_kernel.data import resolve_source
 from pmi_kernel.errors import ConfigError, PmiError
-from pmi_kernel.systems import config_class
 
-REQUEST, LOG = "request.json", "job.log"
+LOG = "job.log"
+INTERRUPTED = 130
+"""Exit status after an interrupt."""
+_STOPPING = (signal.SIGTERM,)
 _WAIT_S = 0.1
 
 
@@ -41,21 +59,27 @@ class Job:
             ConfigError: There is no run in it.
         """
         out = Path(out)
-        if not any((out / name).exists() for name in (REQUEST, "config.json", "status.json")):
+        if not any((out / name).exists() for name in (REQUEST, RECORD, STATUS, OWNER)):
             raise ConfigError(f"{out} holds no run")
         return cls(out)
 
     @property
     def owner(self) -> psutil.Process | None:
-        """The process that runs the job now; None where none does."""
-        owner = read_json(self.out / "owner.json", {})
+        """The process that runs the job now; None where none does.
+
+        Raises:
+            ConfigError: `owner.json` is damaged.
+        """
+        owner = read(Owner, self.out)
+        if owner is None:
+            return None
         try:
             process = psutil.Process(owner["pid"])
             if process.status() == psutil.STATUS_ZOMBIE:
                 return None
             # A pid may be given to another process after the owner's end.
             return process if abs(process.create_time() - owner["started"]) < 1 else None
-        except (KeyError, psutil.Error):
+        except psutil.Error:
             return None
 
     @property
@@ -63,30 +87,29 @@ class Job:
         """Whether a process runs the job now."""
         return self.owner is not None
 
-    def status(self) -> dict[str, Any]:
+    def status(self) -> Status:
         """Return the last status that the owner wrote; `state` is `lost` where it died silently.
 
-        The keys: state, error, total, done_before, done_now, owed, failed, spent_s,
-        episodes_per_min, eta_s, updated, workers.
+        Raises:
+            ConfigError: `status.json` or `owner.json` is damaged.
         """
         is_running = self.is_running  # looked at first, or a clean end would look lost
-        status = read_json(self.out / "status.json", {})
-        status.setdefault("workers", {})
-        if is_running:
-            status.setdefault("state", "starting")
-            if status["state"] not in ("running", "cancelling"):
-                status["state"] = "starting"
-        elif status.get("state") in (None, "running", "cancelling", "starting"):
-            status["state"] = "lost"
-            status["error"] = self.last_words()
+        status: Status = {"workers": {}, **(read(Status, self.out) or {})}
+        state = status.setdefault("state", State.STARTING)
+        is_on = state in (State.STARTING, State.RUNNING, State.CANCELLING)
+        if is_running and not is_on:
+            status["state"] = State.STARTING
+        elif is_on and not is_running:
+            status["state"], status["error"] = State.LOST, self.last_words()
         return status
 
     def last_words(self, num_lines: int = 3) -> str:
         """Return the end of the job's log."""
         try:
-            return "\n".join((self.out / LOG).read_text(encoding="utf-8").splitlines()[-num_lines:])
+            log = (self.out / LOG).read_text(encoding="utf-8", errors="backslashreplace")
         except OSError:
             return ""
+        return "\n".join(log.splitlines()[-num_lines:])
 
     def cancel(self, *, is_forced: bool = False, wait_s: float = 0.0) -> None:
         """Ask the job to stop, after the episodes that run now or at once.
@@ -112,11 +135,10 @@ class Job:
         Raises:
             ConfigError: The job is running, or it was not started by `launch` or `pmi run`.
         """
-        request = request_of(self.out)
-        settings = RunSettings(**{**request["settings"], "workers": workers, "limit": limit})
-        return launch(config_class(request["system"])(**request["config"]), settings)
+        config, settings = request_of(self.out, workers=workers, limit=limit)
+        return launch(config, settings)
 
-    def wait(self) -> dict[str, Any]:
+    def wait(self) -> Status:
         """Block until the job has ended, and return its status."""
         while self.is_running:
             time.sleep(_WAIT_S)
@@ -133,89 +155,77 @@ def launch(config: SystemConfig, settings: RunSettings) -> Job:
     Raises:
         ConfigError: The run is running already.
     """
-    job = Job(settings.out)
-    if job.is_running:
-        raise ConfigError(f"{settings.out} is running already; Job.attach finds it")
-    settings.out.mkdir(parents=True, exist_ok=True)
-    save_request(config, settings)
-    (settings.out / "status.json").unlink(missing_ok=True)
-    with (settings.out / LOG).open("ab") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "pmi_kernel.batch.jobs", str(settings.out.resolve())],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            # Out of the kernel's process group, or interrupting a cell would end the job.
-            start_new_session=True,
-        )
-    write_json(settings.out / "owner.json", identity(process.pid))
+    check_settings(settings, config)
+    request, out = make_request(config, settings), settings.out
+    with plainly(out):
+        out.mkdir(parents=True, exist_ok=True)
+        lock = take_lock(out)
+        if lock is None:
+            raise ConfigError(f"{out} is running already; Job.attach finds it")
+        try:
+            record = read(Record, out)
+            if record is not None:
+                known = {"system": config.system, "config": request["config"]}
+                check_same(known, record, out)
+            elif not any(out.glob(f"{RESULTS}*.jsonl")):  # else it may yet be refused
+                write_json(out / REQUEST, request)
+            (out / STATUS).unlink(missing_ok=True)
+            process = _start(out, lock, request)
+            write_json(out / OWNER, identity(process.pid))
+        finally:
+            os.close(lock)  # the child has its own
     threading.Thread(target=process.wait, daemon=True).start()  # or it stays a zombie
-    return job
+    return Job(out)
 
 
-def save_request(config: SystemConfig, settings: RunSettings) -> None:
-    """Keep what was asked for, so that the run can be gone on with by its directory alone.
-
-    Raises:
-        ConfigError: The directory holds a run with another configuration.
-    """
-    settings.out.mkdir(parents=True, exist_ok=True)
-    if (settings.out / "config.json").exists():
-        known = {"system": config.system, "config": config.model_dump(mode="json")}
-        check_same(known, settings.out / "config.json")
-    kept = {**settings.model_dump(mode="json"), "data": resolve_source(settings.data)}
-    kept["out"] = str(settings.out.resolve())
-    write_json(
-        settings.out / REQUEST,
-        {"system": config.system, "config": config.model_dump(mode="json"), "settings": kept},
-    )
-
-
-def request_of(out: Path) -> dict[str, Any]:
-    """Return what a run was asked for: system, config, settings.
-
-    Raises:
-        ConfigError: There is no run in `out`.
-    """
-    if request := read_json(out / REQUEST):
-        return request
-    record = read_json(out / "config.json")
-    if record is None:
-        raise ConfigError(f"{out} holds no run to go on with")
-    settings = {"data": record["data_source"], "out": str(out), "probe": record["probe"]}
-    return {"system": record["system"], "config": record["config"], "settings": settings}
+def _start(out: Path, lock: int, request: Request) -> "subprocess.Popen[bytes]":
+    # Blocked until the child can end cleanly: SIGTERM waits for that, and is not lost.
+    signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)
+    try:
+        with (out / LOG).open("ab") as log:
+            return subprocess.Popen(
+                [sys.executable, "-m", "pmi_kernel.batch.jobs", str(lock), json.dumps(request)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                pass_fds=(lock,),
+                # Out of the kernel's process group, or interrupting a cell would end the job.
+                start_new_session=True,
+            )
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPPING)
 
 
 def find_jobs(root: Path) -> list[Job]:
     """Return the runs in the folders under `root`, by name."""
-    found = {path.parent for name in (REQUEST, "config.json") for path in root.glob(f"*/{name}")}
-    found |= {path.parent for path in root.glob("*/*/config.json")}
+    names = (REQUEST, RECORD, OWNER)
+    found = {path.parent for name in names for path in root.glob(f"*/{name}")}
+    found |= {path.parent for path in root.glob(f"*/*/{RECORD}")}
     return [Job(out) for out in sorted(found)]
 
 
-def _main(out: Path) -> int:
-    request = read_json(out / REQUEST)
-    config = config_class(request["system"])(**request["config"])
-    settings = RunSettings(**request["settings"])
-
+def _main(lock: int, request: Request) -> int:
     def say(text: str) -> None:
-        sys.stderr.write(time.strftime("%H:%M:%S ") + text + "\n")
+        sys.stderr.write(time.strftime("%H:%M:%S ") + writable(text) + "\n")
         sys.stderr.flush()
 
+    def heed_signals(*_: object) -> None:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPPING)
+
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    os.set_inheritable(lock, False)
     try:
-        outcome = supervise(settings, config, say=say)
+        config, settings = open_request(request, "what was asked for")
+        outcome = supervise(settings, config, on_start=heed_signals, say=say, lock=lock)
     except PmiError as error:
         say(f"failed: {error}")
         return 2
+    except KeyboardInterrupt:
+        say("interrupted")
+        return INTERRUPTED
     say(f"ended; {outcome.num_run} episodes run now")
-    return 0
+    return INTERRUPTED if outcome.is_interrupted else 0
 
 
 if __name__ == "__main__":
-    import signal
-
-    def _stop(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    signal.signal(signal.SIGTERM, _stop)
-    sys.exit(_main(Path(sys.argv[1])))
+    sys.exit(_main(int(sys.argv[1]), json.loads(sys.argv[2])))

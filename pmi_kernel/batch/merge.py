@@ -18,7 +18,7 @@ class Merged:
     """What a merge came to.
 
     Attributes:
-        num_episodes: Episodes that are done.
+        ids: Episodes that are done.
         conflicts: Where the results of an episode are that has several, which differ in more than
             time, by its id; the first one is kept: that of the first file in the order of the
             names.
@@ -27,7 +27,7 @@ class Merged:
         unreadable: Where the first of those lines is; empty where there is none.
     """
 
-    num_episodes: int
+    ids: frozenset[str]
     conflicts: Mapping[str, tuple[str, ...]]
     num_unreadable: int
     unreadable: str
@@ -121,9 +121,8 @@ def merge(out: Path) -> Merged:
     partials = {path: _copy_lines(path, lines) for path, lines in merged.items()}
     for path, partial in partials.items():
         partial.replace(path)
-    return Merged(
-        len(places), scan.conflicts, len(scan.unreadable), next(iter(scan.unreadable), "")
-    )
+    first = next(iter(scan.unreadable), "")
+    return Merged(frozenset(scan.places), scan.conflicts, len(scan.unreadable), first)
 
 
 def _copy_lines(path: Path, places: Iterable[tuple[Path, int]]) -> Path:

@@ -8,6 +8,8 @@ from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection, wait
 from typing import Any, cast
 
+import psutil
+
 from pmi_kernel.batch.devices import Slot
 from pmi_kernel.batch.settings import RunSettings
 from pmi_kernel.batch.worker import serve
@@ -36,6 +38,13 @@ class ProcessHandle:
             self._is_open = False
         return messages if self._is_open or messages else None
 
+    def is_stopped(self) -> bool:
+        """See `Handle.is_stopped`."""
+        try:
+            return bool(psutil.Process(self.process.pid).status() == psutil.STATUS_STOPPED)
+        except psutil.Error:
+            return False
+
     def kill(self) -> None:
         """See `Handle.kill`."""
         self.process.kill()
@@ -49,8 +58,8 @@ class ProcessHandle:
 class ProcessLauncher:
     """Starts worker processes; see `Launcher`."""
 
-    def __init__(self, settings: RunSettings, config: SystemConfig) -> None:
-        self._settings, self._config = settings, config
+    def __init__(self, settings: RunSettings, config: SystemConfig, data_sha256: str) -> None:
+        self._settings, self._config, self._data_sha256 = settings, config, data_sha256
         self._context = multiprocessing.get_context("spawn")
 
     def start(self, slot: Slot) -> ProcessHandle:
@@ -58,7 +67,14 @@ class ProcessLauncher:
         ours, theirs = self._context.Pipe()
         process = self._context.Process(
             target=serve,
-            args=(theirs, slot.name, self._settings, self._config, slot.environment),
+            args=(
+                theirs,
+                slot.name,
+                self._settings,
+                self._config,
+                self._data_sha256,
+                slot.environment,
+            ),
             daemon=True,
             name=slot.name,
         )

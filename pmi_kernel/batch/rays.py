@@ -38,10 +38,11 @@ class _Actor:
         name: str,
         settings: RunSettings,
         config: SystemConfig,
+        data_sha256: str,
         environment: Mapping[str, str],
     ) -> None:
         self._pipe = _Pipe()
-        arguments = (self._pipe, name, settings, config, environment)
+        arguments = (self._pipe, name, settings, config, data_sha256, environment)
         self._thread = threading.Thread(target=serve, args=arguments, daemon=True)
         self._thread.start()
 
@@ -86,6 +87,10 @@ class RayHandle:
         self.pending = self._actor.receive.remote(0.5)
         return messages
 
+    def is_stopped(self) -> bool:
+        """See `Handle.is_stopped`; it may be on another machine."""
+        return False
+
     def kill(self) -> None:
         """See `Handle.kill`."""
         self._is_alive = False
@@ -99,7 +104,7 @@ class RayLauncher:
         ConfigError: Ray is not installed.
     """
 
-    def __init__(self, settings: RunSettings, config: SystemConfig) -> None:
+    def __init__(self, settings: RunSettings, config: SystemConfig, data_sha256: str) -> None:
         try:
             import ray
         except ImportError:
@@ -107,6 +112,7 @@ class RayLauncher:
                 "--launcher ray needs Ray: pip install 'pmi-workbench[ray]'"
             ) from None
         self._ray, self._settings, self._config = ray, settings, config
+        self._data_sha256 = data_sha256
         if not ray.is_initialized():
             ray.init(include_dashboard=False, log_to_driver=False, configure_logging=False)
 
@@ -120,7 +126,8 @@ class RayLauncher:
         )
         name = slot.name.replace("gpu", "ray-gpu").replace("cpu", "ray-cpu")
         settings = self._settings.model_copy(update={"out": self._settings.out.resolve()})
-        return RayHandle(kind.remote(name, settings, self._config, environment), self._ray)
+        actor = kind.remote(name, settings, self._config, self._data_sha256, environment)
+        return RayHandle(actor, self._ray)
 
     def wait(self, handles: list[Any], seconds: float) -> None:
         """See `Launcher.wait`."""

@@ -4,7 +4,9 @@ import hashlib
 import json
 import subprocess
 import sys
+import uuid
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -107,19 +109,52 @@ def _code_hash() -> str:
     return digest.hexdigest()
 
 
+def add_provenance(
+    before: Mapping[str, Any], record: Mapping[str, Any]
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """Return who ran a run so far, with whoever goes on with it now, and how the last two differ.
+
+    Args:
+        before: What `config.json` has; its `provenance` lists who went on with the run.
+        record: The run now.
+
+    Returns:
+        The new `provenance`, which is the old one where nothing differs; and a line for each
+        package, or for the commit, that is not what it was.
+    """
+    entries = list(before.get("provenance", ()))
+    last = entries[-1] if entries else before
+    differing = [
+        f"{name}: {old[name]} before, {new[name]} now"
+        for part in ("versions", "git")
+        for old, new in [(last.get(part, {}), record[part])]
+        for name in new  # what an older record lacks is not known to differ
+        if name in old and old[name] != new[name]
+    ]
+    if differing:
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        entries.append({"since": now, **{part: record[part] for part in ("versions", "git")}})
+    return entries, differing
+
+
 def write_json(path: Path, value: object) -> None:
-    """Write a value as indented JSON, whole or not at all."""
-    partial = path.with_name(path.name + ".partial")
+    """Write a value as indented JSON, whole or not at all; several processes may at once."""
+    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
     text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
+    try:
+        # A lone surrogate, e.g. of a path, is written as JSON's own escape.
+        partial.write_text(text, encoding="utf-8", errors="backslashreplace")
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
 
 
 def read_json(path: Path, default: Any = None) -> Any:
     """Return the value in a JSON file; `default` where there is none, or only part of one."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, json.JSONDecodeError):
+    except (OSError, ValueError):
         return default
 
 
@@ -132,18 +167,22 @@ def _known(engine: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def check_same(record: Mapping[str, Any], path: Path) -> None:
+def check_same(record: Mapping[str, Any], before: Mapping[str, Any], out: Path) -> None:
     """Compare a run that is to go on, as far as it is known, with the record that it began with.
+
+    Args:
+        record: The run now, or parts of it.
+        before: What `config.json` has.
+        out: The run directory.
 
     Raises:
         ConfigError: They differ in a way that changes results; names each field with both values.
     """
-    before = json.loads(path.read_text(encoding="utf-8"))
     differing = []
     for part in ("system", "config", "engine", "data", "probe", "wrong_passage"):
         if part not in record:
             continue
-        old, new = before.get(part), record[part]
+        old, new = before.get(part, False), record[part]  # a record of old lacks wrong_passage
         if part == "engine":  # what was not recorded then is not compared
             old = _known(old or {})
             new = {name: value for name, value in _known(new).items() if name in old}
@@ -157,6 +196,6 @@ def check_same(record: Mapping[str, Any], path: Path) -> None:
             differing.append(f"{part}: {old!r} there, {new!r} here")
     if differing:
         raise ConfigError(
-            f"{path.parent} holds a run with another configuration ({'; '.join(differing)}); "
+            f"{out} holds a run with another configuration ({'; '.join(differing)}); "
             "use the same settings to go on with it, or another --out"
         )

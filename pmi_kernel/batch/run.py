@@ -1,26 +1,28 @@
-"""A run: what is owed, who owns the directory, and how it ends; by one process, in this one."""
+"""A run: what is owed, what it is recorded as, and how it ends; by one process, in this one."""
 
-import os
-import socket
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import psutil
-from filelock import FileLock, Timeout
-
-from pmi_kernel.batch.merge import ERRORS, done_ids, merge, write_summary, write_worker_summaries
-from pmi_kernel.batch.record import check_same, make_record, read_json, write_json
-from pmi_kernel.batch.settings import RunSettings
+from pmi_kernel.batch.files import RECORD, Record, describe, plainly, read
+from pmi_kernel.batch.merge import (
+    ERRORS,
+    done_ids,
+    merge,
+    write_summary,
+    write_worker_summaries,
+)
+from pmi_kernel.batch.owner import owned
+from pmi_kernel.batch.record import add_provenance, check_same, make_record, write_json
+from pmi_kernel.batch.request import save_request
+from pmi_kernel.batch.settings import RunSettings, check_settings
 from pmi_kernel.batch.worker import Worker, seed_everything
 from pmi_kernel.config import SystemConfig
-from pmi_kernel.data import data_hash, load_examples, resolve_source
+from pmi_kernel.data import load_data
 from pmi_kernel.episode import System
 from pmi_kernel.errors import ConfigError, EngineError
-from pmi_kernel.types import EvalResult, Example
+from pmi_kernel.types import EvalResult
 
 _ERRORS_IN_A_ROW = 3
 
@@ -30,7 +32,7 @@ class RunOutcome:
     """How a call of `run` ended.
 
     Attributes:
-        summary: As in `summary.json`.
+        summary: As in `summary.json`; empty where it was stopped before anything was run.
         num_run: Episodes finished by this call.
         is_interrupted: Whether it was stopped early.
     """
@@ -46,25 +48,51 @@ class Run:
     Args:
         settings: Data, directory, limit.
         config: The system's settings.
+        say: Told of anything unusual, a line at a time.
 
     Attributes:
-        examples: All of the data.
+        data: What is evaluated, all of it.
         num_done: Episodes that were done before.
         pending: Ids to run now, sorted, at most `limit`.
 
     Raises:
         DataError: The data cannot be read.
+        ConfigError: The settings contradict each other, or the directory holds results of another
+            configuration, or of one that is not known any more.
     """
 
-    def __init__(self, settings: RunSettings, config: SystemConfig) -> None:
-        self.settings, self.config, self.out = settings, config, settings.out
-        self.examples: list[Example] = load_examples(settings.data)
+    def __init__(
+        self,
+        settings: RunSettings,
+        config: SystemConfig,
+        say: Callable[[str], object] = lambda text: None,
+    ) -> None:
+        check_settings(settings, config)
+        self.settings, self.config, self.out, self._say = settings, config, settings.out, say
+        self.data = load_data(settings.data)
         done = done_ids(self.out)
-        ids = sorted(example.task.id for example in self.examples)
+        ids = sorted(example.task.id for example in self.data.examples)
         self.num_done = sum(episode_id in done for episode_id in ids)
         self.pending = [id_ for id_ in ids if id_ not in done][: settings.limit]
-        self._record: dict[str, Any] | None = None
         self._start = time.perf_counter()
+        self._before = read(Record, self.out)
+        self._record: Mapping[str, Any] | None = self._before
+        if self._before is not None:
+            known = self._make_record({})
+            del known["engine"]
+            check_same(known, self._before, self.out)
+        elif done:
+            raise ConfigError(
+                f"{self.out} holds results but no {RECORD}, so what made them is not known; put a "
+                "copy back, or start in another folder"
+            )
+        else:
+            save_request(config, settings)
+
+    @property
+    def is_recorded(self) -> bool:
+        """Whether the directory has a record."""
+        return self._record is not None
 
     def begin(self, engine: Mapping[str, str]) -> None:
         """Write the run's record, or compare with the one that is there.
@@ -72,77 +100,57 @@ class Run:
         Raises:
             ConfigError: The directory holds a run with another configuration.
         """
+        record, before = self._make_record(engine), self._before
+        if before is None:
+            write_json(self.out / RECORD, record)
+        else:
+            check_same(record, before, self.out)
+            provenance, differing = add_provenance(before, record)
+            for line in differing:
+                self._say(f"{self.out}: gone on with by another version: {line}")
+            began = {name: value for name, value in before.items() if name in ("versions", "git")}
+            record |= began
+            if provenance:
+                record["provenance"] = provenance
+            if differing:
+                write_json(self.out / RECORD, {**before, "provenance": provenance})
+        save_request(self.config, self.settings)
+        self._record = record
+
+    def _make_record(self, engine: Mapping[str, str]) -> dict[str, Any]:
         settings = self.settings
-        record = make_record(
+        return make_record(
             self.config,
             engine,
-            resolve_source(settings.data),
-            data_hash(settings.data),
+            self.data.source,
+            self.data.sha256,
             is_probed=settings.probe,
             is_wrong_passage=settings.wrong_passage,
             concurrency=settings.concurrency,
         )
-        path = self.out / "config.json"
-        if path.exists():
-            check_same(record, path)
-        else:
-            write_json(path, record)
-        self._record = record
 
     def finish(self, num_errors: int) -> dict[str, Any]:
-        """Merge the workers' files, write the summaries and return that of the whole run."""
-        merged = merge(self.out)
+        """Merge the workers' files, write the summaries and return that of the whole run.
+
+        It is empty where the run was not even begun.
+        """
+        if self._record is None:
+            return {}
+        try:
+            merged = merge(self.out)
+        except OSError:
+            for left in self.out.glob("*.jsonl.partial"):
+                left.unlink(missing_ok=True)  # of a full disk: room to say so
+            raise
         write_worker_summaries(self.out)
-        record = self._record or read_json(self.out / "config.json")
         return write_summary(
             self.out,
-            record,
+            self._record,
             merged,
-            num_pending=len(self.examples) - merged.num_episodes,
+            num_pending=sum(example.task.id not in merged.ids for example in self.data.examples),
             num_errors=num_errors,
             wall_s=time.perf_counter() - self._start,
         )
-
-
-@contextmanager
-def owned(out: Path, say: Callable[[str], object] = lambda text: None) -> Iterator[None]:
-    """Own a run directory: one process at a time; an owner that died is taken over from.
-
-    Args:
-        out: The directory; made where it is not there.
-        say: Told of a take-over.
-
-    Raises:
-        ConfigError: Another process owns it.
-    """
-    out.mkdir(parents=True, exist_ok=True)
-    lock, path = FileLock(out / "run.lock"), out / "owner.json"
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        owner = read_json(path, {})
-        raise ConfigError(
-            f"{out}: another process is running this run (pid {owner.get('pid', '?')} on "
-            f"{owner.get('host', 'this machine')}); `pmi jobs cancel {out}` stops it"
-        ) from None
-    try:
-        before = read_json(path, {})
-        if before and before.get("pid") != os.getpid():
-            say(f"{out}: taking over from pid {before.get('pid')}, which ended without a word")
-        write_json(path, identity(os.getpid()))
-        yield
-        path.unlink(missing_ok=True)
-    finally:
-        lock.release()
-
-
-def identity(pid: int) -> dict[str, Any]:
-    """Return what tells a process from a later one with the same pid."""
-    return {
-        "pid": pid,
-        "started": psutil.Process(pid).create_time(),
-        "host": socket.gethostname(),
-    }
 
 
 def run(
@@ -152,6 +160,7 @@ def run(
     system: System | None = None,
     on_start: Callable[[int, int], object] = lambda done, pending: None,
     on_result: Callable[[EvalResult], object] = lambda result: None,
+    say: Callable[[str], object] = lambda text: None,
 ) -> RunOutcome:
     """Run every pending episode in this process, one after the other.
 
@@ -161,6 +170,7 @@ def run(
         system: A system built from `config`, whose engine serves; built here where None.
         on_start: Called once with the numbers of episodes done and to be run now.
         on_result: Called after each finished episode.
+        say: Told of anything unusual, a line at a time.
 
     Raises:
         DataError: The data cannot be read.
@@ -169,15 +179,15 @@ def run(
         RestoreError: `verify_restore` found the base weights changed.
     """
     settings = settings.model_copy(update={"concurrency": 1})
-    with owned(settings.out):
-        job = Run(settings, config)
+    with plainly(settings.out), owned(settings.out, say):
+        job = Run(settings, config, say)
         if config.engine != "scripted":
             seed_everything(config.seed)
         engine = (system or config.build()).engine
         description = engine.describe()
         job.begin(description)
         on_start(job.num_done, len(job.pending))
-        worker = Worker(f"{description['device']}0", settings, config, engine, job.examples)
+        worker = Worker(f"{description['device']}0", settings, config, engine, job.data.examples)
         num_run = num_errors = errors_in_a_row = 0
         is_interrupted = False
         try:
@@ -189,8 +199,8 @@ def run(
                     num_errors, errors_in_a_row = num_errors + 1, errors_in_a_row + 1
                     if errors_in_a_row == _ERRORS_IN_A_ROW:
                         raise EngineError(
-                            f"{_ERRORS_IN_A_ROW} episodes in a row failed; the last: {error}; "
-                            f"see {settings.out}/{ERRORS}.{worker.name}.jsonl"
+                            f"{_ERRORS_IN_A_ROW} episodes in a row failed; the last: "
+                            f"{describe(error)}; see {settings.out}/{ERRORS}.{worker.name}.jsonl"
                         ) from error
                     continue
                 num_run, errors_in_a_row = num_run + 1, 0

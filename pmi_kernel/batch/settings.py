@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
-from pmi_kernel.config import Settings
+from pmi_kernel.config import Settings, SystemConfig
+from pmi_kernel.errors import ConfigError
 
 
 class RunSettings(Settings):
@@ -31,3 +32,23 @@ class RunSettings(Settings):
     """Episodes at once in each worker, each with its own memory in the one engine."""
     launcher: Literal["process", "ray"] = "process"
     """How workers are started: processes of this machine, or actors of a Ray cluster."""
+
+    @field_validator("out", mode="before")
+    @classmethod
+    def _is_named(cls, out: object) -> object:
+        if out == "":
+            raise ValueError("an empty path; name a folder")
+        return out
+
+
+def check_settings(settings: RunSettings, config: SystemConfig) -> None:
+    """Refuse what cannot go together, before anything is loaded.
+
+    Raises:
+        ConfigError: `wrong_passage` is asked of a system that injects nothing.
+    """
+    if settings.wrong_passage and not getattr(config, "train_mem", False):
+        raise ConfigError(
+            f"wrong_passage is a control of what is injected, and {config.system} injects nothing "
+            "here; it needs train_mem"
+        )

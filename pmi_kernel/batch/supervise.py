@@ -4,26 +4,26 @@ Workers hold no state that matters: what is committed is in their files, the res
 parent may hand an episode out again whenever it is in doubt, and may itself be killed at any time.
 """
 
-import contextlib
 import time
 from collections import Counter, deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-from pmi_kernel.batch.devices import Slot, slots
+from pmi_kernel.batch.devices import slots
+from pmi_kernel.batch.files import CANCEL, STATUS, Cancel, Owner, plainly, read
+from pmi_kernel.batch.member import Launcher, Member
+from pmi_kernel.batch.owner import is_same_process, owned
 from pmi_kernel.batch.record import write_json
-from pmi_kernel.batch.run import Run, RunOutcome, owned
+from pmi_kernel.batch.run import Run, RunOutcome
 from pmi_kernel.batch.settings import RunSettings
+from pmi_kernel.batch.status import State, write_status
 from pmi_kernel.batch.worker import note_error
 from pmi_kernel.config import SystemConfig
-from pmi_kernel.errors import ConfigError, DataError, EngineError, PmiError, RestoreError
+from pmi_kernel.errors import ConfigError, DataError, EngineError, RestoreError
 from pmi_kernel.records import decode
 from pmi_kernel.types import EvalResult
-
-CANCEL = "CANCEL"
-"""File in a run directory that asks its owner to stop; `force` in it: at once."""
 
 _MOST_ATTEMPTS = 2
 """How often an episode is tried before it is left pending."""
@@ -35,55 +35,10 @@ _MOST_DEATHS = 10
 """or after so many where an episode can be blamed for each death."""
 _STATUS_S = 0.5
 _GRACE_S = 60.0
-
-Message = tuple[Any, ...]
-
-
-class Handle(Protocol):
-    """A worker as the supervisor holds it, wherever it runs."""
-
-    def send(self, *message: object) -> None:
-        """Put a message in the worker's box; a dead worker's is lost."""
-        ...
-
-    def receive(self) -> list[Message] | None:
-        """Return what came from the worker; None when it is dead and nothing is left to read."""
-        ...
-
-    def kill(self) -> None:
-        """End the worker at once, and wait until it is gone."""
-        ...
-
-
-class Launcher(Protocol):
-    """Starts workers."""
-
-    def start(self, slot: Slot) -> Handle:
-        """Start a worker in a slot."""
-        ...
-
-    def wait(self, handles: list[Handle], seconds: float) -> None:
-        """Return when one of the workers has something to say, or after some seconds."""
-        ...
-
-
-@dataclass(slots=True)
-class _Member:
-    """One worker with what the parent knows of it."""
-
-    slot: Slot
-    handle: Handle | None = None
-    in_flight: set[str] = field(default_factory=set)
-    begun: set[str] = field(default_factory=set)
-    is_ready: bool = False
-    num_done: int = 0
-    num_failed: int = 0
-    errors_in_a_row: int = 0
-    num_fruitless: int = 0
-    num_deaths: int = 0
-    last_error: str = ""
-    facts: dict[str, Any] = field(default_factory=dict)
-    started_s: float = field(default_factory=time.monotonic)
+SILENCE_S = 60.0
+"""A worker that is ready, or that a signal holds, and says nothing for so long is started anew."""
+_LOADING_SILENCE_S = 1800.0
+"""The same while it loads: libraries hold the interpreter as long as a slow disk takes."""
 
 
 class Supervisor:
@@ -95,6 +50,8 @@ class Supervisor:
         on_start: Called once with the numbers of episodes done and to be run now.
         on_result: Called after each finished episode.
         say: Told of anything unusual, a line at a time.
+        lock: Where the run directory is held already, what `take_lock` gave.
+        silence_s: After so long without a word a worker is started anew.
     """
 
     def __init__(
@@ -105,15 +62,21 @@ class Supervisor:
         on_start: Callable[[int, int], object] = lambda done, pending: None,
         on_result: Callable[[EvalResult], object] = lambda result: None,
         say: Callable[[str], object] = lambda text: None,
+        lock: int | None = None,
+        silence_s: float = SILENCE_S,
     ) -> None:
         self._settings, self._config, self._out = settings, config, settings.out
         self._on_start, self._on_result, self._say = on_start, on_result, say
-        self._members: list[_Member] = []
+        self._lock, self._silence_s = lock, silence_s
+        self._run: Run | None = None
+        self._members: list[Member] = []
         self._attempts: Counter[str] = Counter()
         self._waiting: deque[str] = deque()
         self._suspects: set[str] = set()
         self._num_run = self._num_given_up = 0
+        self._started_s = time.monotonic()
         self._status_due_s = 0.0
+        self._is_status_written = True
         self._is_cancelled = False
         self._is_begun = False
         self._ready_s = 0.0
@@ -123,75 +86,97 @@ class Supervisor:
 
         Raises:
             DataError: The data cannot be read.
-            ConfigError: The directory holds a run with another configuration, or has another
-                owner, or the engine cannot be built.
+            ConfigError: The directory cannot be written to, holds a run with another
+                configuration, or has another owner; or the engine cannot be built.
             EngineError: A worker died again and again without finishing an episode.
             RestoreError: `verify_restore` found the base weights changed.
         """
-        with owned(self._out, self._say):
-            (self._out / CANCEL).unlink(missing_ok=True)
-            self._started_s = time.monotonic()
-            self._run = Run(self._settings, self._config)
-            self._waiting.extend(self._run.pending)
-            self._on_start(self._run.num_done, len(self._waiting))
-            state, error = "failed", ""
+        with plainly(self._out), owned(self._out, self._say, self._lock) as self._owner:
+            summary: dict[str, Any] = {}
+            state, failure = State.FAILED, None
             try:
-                self._work()
-                state = "cancelled" if self._is_cancelled else "done"
+                state = self._work()
             except KeyboardInterrupt:
-                state, self._is_cancelled = "interrupted", True
-            except PmiError as failure:
-                error = str(failure)
-                raise
+                state, self._is_cancelled = State.INTERRUPTED, True
+            except Exception as error:
+                failure = error
             finally:
-                for member in self._members:
-                    if member.handle is not None:
-                        member.handle.kill()
-                if self._is_begun or (self._out / "config.json").exists():
-                    summary = self._run.finish(self._num_given_up)
-                self._write_status(state, error)
+                self._end_all()
+            try:
+                if self._run is not None:
+                    with plainly(self._out):
+                        summary = self._run.finish(self._num_given_up)
+            except Exception as error:
+                if failure is not None:
+                    self._say(f"{self._out}: and it was not merged: {error}")
+                failure = failure or error
+            if failure is not None:
+                state = State.FAILED
+            self._write_status(state, str(failure or ""))
+            with suppress(OSError):  # it names its owner: nobody else will heed it
                 (self._out / CANCEL).unlink(missing_ok=True)
+            if failure is not None:
+                raise failure
             return RunOutcome(summary, self._num_run, self._is_cancelled)
 
     # -- the loop -----------------------------------------------------------------------------
 
-    def _work(self) -> None:
+    def _work(self) -> State:
+        self._run = run = Run(self._settings, self._config, self._say)
+        self._waiting.extend(run.pending)
+        self._on_start(run.num_done, len(self._waiting))
         if not self._waiting:
-            if not (self._out / "config.json").exists():
-                self._run.begin(_no_engine())
-            return
-        self._launcher = _launcher(self._settings, self._config)
+            if not run.is_recorded:
+                run.begin(_no_engine())
+            return State.DONE
+        self._launcher = _launcher(self._settings, self._config, run.data.sha256)
         wanted = slots(self._settings.workers, self._config.device)
-        for slot in wanted[: max(1, len(self._waiting))]:
-            self._members.append(_Member(slot))
+        self._members.extend(Member(slot) for slot in wanted[: max(1, len(self._waiting))])
         while self._waiting or any(member.in_flight for member in self._members):
+            self._look_for_cancel()
+            if self._is_cancelled and not any(member.in_flight for member in self._members):
+                return State.CANCELLED
             for member in self._members:
                 self._attend(member)
             self._launcher.wait([m.handle for m in self._members if m.handle is not None], 0.2)
-            self._look_for_cancel()
-            if self._is_cancelled and not any(member.in_flight for member in self._members):
-                return
             if time.monotonic() >= self._status_due_s:
-                self._write_status("cancelling" if self._is_cancelled else "running", "")
+                self._write_status(
+                    State.CANCELLING if self._is_cancelled else State.RUNNING, error=""
+                )
         self._leave()
+        return State.CANCELLED if self._is_cancelled else State.DONE
 
-    def _attend(self, member: _Member) -> None:
+    def _attend(self, member: Member) -> None:
         """Hear a worker, start it where it is not there, and keep it busy."""
         if member.handle is None:
             if self._waiting and not self._is_cancelled:
                 member.handle = self._launcher.start(member.slot)
+                member.heard_s = time.monotonic()
             return
         messages = member.handle.receive()
         for message in messages or ():
+            member.heard_s = time.monotonic()
             self._hear(member, *message)
         if messages is None:
             self._drop(member, "died")
         elif member.errors_in_a_row >= _ERRORS_IN_A_ROW:
             self._drop(member, "failed three times in a row")
+        elif silence_s := self._is_silent(member):
+            self._drop(member, f"gave no sign of life for {silence_s:.0f} s")
         else:
             self._feed(member)
 
-    def _feed(self, member: _Member) -> None:
+    def _is_silent(self, member: Member) -> float:
+        """For how many seconds a worker was silent, where that is too long; else 0."""
+        silence_s = time.monotonic() - member.heard_s
+        assert member.handle is not None
+        if silence_s > self._silence_s and (
+            member.is_ready or silence_s > _LOADING_SILENCE_S or member.handle.is_stopped()
+        ):
+            return silence_s
+        return 0.0
+
+    def _feed(self, member: Member) -> None:
         """Keep a worker busy, with one episode more than it runs at once."""
         if member.handle is None or not member.is_ready or self._is_cancelled:
             return
@@ -204,9 +189,10 @@ class Supervisor:
             member.in_flight.add(episode_id)
             member.handle.send("run", episode_id)
 
-    def _hear(self, member: _Member, kind: str, *rest: Any) -> None:
+    def _hear(self, member: Member, kind: str, *rest: Any) -> None:
         if kind == "ready":
             if not self._is_begun:
+                assert self._run is not None
                 self._run.begin(rest[0])
                 self._is_begun = True
                 self._ready_s = time.monotonic()
@@ -245,46 +231,44 @@ class Supervisor:
             self._num_given_up += 1
             self._say(f"{episode_id} failed {_MOST_ATTEMPTS} times and stays pending: {error}")
 
-    def _drop(self, member: _Member, why: str) -> None:
+    def _drop(self, member: Member, why: str) -> None:
         """End a worker, to be started anew; what it had in hand is owed again."""
-        assert member.handle is not None
-        member.handle.kill()
-        member.handle = None
+        in_flight, begun = set(member.in_flight), set(member.begun)
+        member.end()
         member.last_error = member.last_error or f"the worker {why}"
         self._say(f"worker {member.slot.name} {why}")
-        blamed = member.begun if len(member.begun) == 1 else set()
-        for episode_id in sorted(member.in_flight - blamed):
+        blamed = begun if len(begun) == 1 else set()
+        for episode_id in sorted(in_flight - blamed):
             self._waiting.append(episode_id)
         for episode_id in blamed:
-            note_error(self._out, "parent", episode_id, f"worker {member.slot.name} {why}")
+            error = EngineError(f"worker {member.slot.name} {why}")
+            note_error(self._out, "parent", episode_id, error)
             self._try_again(episode_id, f"the worker {why}")
-        self._suspects |= member.begun  # several: each will be tried alone
+        self._suspects |= begun  # several: each will be tried alone
         member.num_deaths += 1
-        member.num_fruitless += not member.begun
+        member.num_fruitless += not begun
         if member.num_fruitless >= _MOST_FRUITLESS or member.num_deaths >= _MOST_DEATHS:
             raise EngineError(
                 f"worker {member.slot.name} {why}, {member.num_deaths} times without finishing an "
                 f"episode; the last error: {member.last_error}; see {self._out}/errors.*.jsonl"
             )
-        member.begun.clear()
-        member.in_flight.clear()
-        member.is_ready, member.errors_in_a_row, member.facts = False, 0, {}
 
     def _look_for_cancel(self) -> None:
-        try:
-            asked = (self._out / CANCEL).read_text(encoding="utf-8").strip()
-        except OSError:
-            return
+        asked = read(Cancel, self._out)
+        if asked is None or not is_same_process(asked["owner"], self._owner):
+            return  # it was meant for an owner before
         if not self._is_cancelled:
             self._is_cancelled = True
             self._cancelled_s = time.monotonic()
             self._say("cancelling: the episodes that run now are finished first")
-        if asked == "force" or time.monotonic() - self._cancelled_s > _GRACE_S:
-            for member in self._members:
-                if member.handle is not None:
-                    member.handle.kill()
-                    member.handle = None
-                member.in_flight.clear()
+        if asked["force"] or time.monotonic() - self._cancelled_s > _GRACE_S:
+            self._end_all()
+
+    def _end_all(self) -> None:
+        """End every worker at once; what they had in hand is owed again."""
+        for member in self._members:
+            self._waiting.extend(sorted(member.in_flight))
+            member.end()
 
     def _leave(self) -> None:
         """Let the workers close their files."""
@@ -299,51 +283,44 @@ class Supervisor:
 
     # -- what others see ----------------------------------------------------------------------
 
-    def _write_status(self, state: str, error: str) -> None:
+    def _write_status(self, state: State, error: str) -> None:
         self._status_due_s = time.monotonic() + _STATUS_S
-        spent_s = time.monotonic() - self._started_s
         left = len(self._waiting) + sum(len(member.in_flight) for member in self._members)
         # Loading the model is not part of the rate.
         rate = self._num_run / max(1e-9, time.monotonic() - self._ready_s) if self._is_begun else 0
-        status = {
-            "state": state,
-            "error": error,
-            "total": len(self._run.examples),
-            "done_before": self._run.num_done,
-            "done_now": self._num_run,
-            "owed": left,
-            "failed": self._num_given_up,
-            "spent_s": spent_s,
-            "episodes_per_min": 60 * rate,
-            "eta_s": left / rate if rate else None,
-            "updated": time.time(),
-            "workers": {
-                member.slot.name: {
-                    "is_ready": member.is_ready,
-                    "done": member.num_done,
-                    "in_flight": len(member.in_flight),
-                    "failed": member.num_failed,
-                    "episodes_per_min": 60
-                    * member.num_done
-                    / max(1e-9, time.monotonic() - member.started_s),
-                    "last_error": member.last_error,
-                    **member.facts,
-                }
-                for member in self._members
-            },
-        }
-        with contextlib.suppress(OSError):  # a full disk must not hide why the run ended
-            write_json(self._out / "status.json", status)
+        try:
+            write_status(
+                self._out / STATUS,
+                {
+                    "state": state,
+                    "error": error,
+                    "total": len(self._run.data.examples) if self._run else 0,
+                    "done_before": self._run.num_done if self._run else 0,
+                    "done_now": self._num_run,
+                    "owed": left,
+                    "failed": self._num_given_up,
+                    "spent_s": time.monotonic() - self._started_s,
+                    "episodes_per_min": 60 * rate,
+                    "eta_s": left / rate if rate else None,
+                    "updated": time.time(),
+                    "workers": {member.slot.name: member.status() for member in self._members},
+                },
+            )
+            self._is_status_written = True
+        except OSError as failure:  # which must not hide why the run ended
+            if self._is_status_written:
+                self._say(f"{self._out / STATUS} cannot be written: {failure.strerror}")
+            self._is_status_written = False
 
 
-def _launcher(settings: RunSettings, config: SystemConfig) -> Launcher:
+def _launcher(settings: RunSettings, config: SystemConfig, data_sha256: str) -> Launcher:
     if settings.launcher == "ray":
         from pmi_kernel.batch.rays import RayLauncher
 
-        return RayLauncher(settings, config)
+        return RayLauncher(settings, config, data_sha256)
     from pmi_kernel.batch.processes import ProcessLauncher
 
-    return ProcessLauncher(settings, config)
+    return ProcessLauncher(settings, config, data_sha256)
 
 
 def _no_engine() -> dict[str, str]:
@@ -357,12 +334,16 @@ def supervise(
     on_start: Callable[[int, int], object] = lambda done, pending: None,
     on_result: Callable[[EvalResult], object] = lambda result: None,
     say: Callable[[str], object] = lambda text: None,
+    lock: int | None = None,
 ) -> RunOutcome:
     """Run every pending episode on worker processes; see `Supervisor`."""
-    supervisor = Supervisor(settings, config, on_start=on_start, on_result=on_result, say=say)
-    return supervisor.run()
+    return Supervisor(
+        settings, config, on_start=on_start, on_result=on_result, say=say, lock=lock
+    ).run()
 
 
 def cancel(out: Path, *, is_forced: bool = False) -> None:
     """Ask the owner of a run to stop, after the episodes that run now or at once."""
-    (out / CANCEL).write_text("force" if is_forced else "", encoding="utf-8")
+    owner = read(Owner, out)
+    if owner is not None:
+        write_json(out / CANCEL, {"owner": owner, "force": is_forced})

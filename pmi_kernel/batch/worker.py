@@ -8,7 +8,7 @@ import signal
 import threading
 import traceback
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -16,20 +16,21 @@ from typing import Any, NoReturn
 
 from filelock import FileLock, Timeout
 
+from pmi_kernel.batch.files import describe, plainly, writable
 from pmi_kernel.batch.merge import ERRORS, RESULTS, TRACES
 from pmi_kernel.batch.settings import RunSettings
 from pmi_kernel.config import SystemConfig
 from pmi_kernel.controls import Controls
-from pmi_kernel.data import load_examples
+from pmi_kernel.data import load_data
 from pmi_kernel.engines.base import Engine
 from pmi_kernel.engines.proxy import TrainsOn
 from pmi_kernel.episode import Episode, Observer, System, evaluate
-from pmi_kernel.errors import ConfigError, EngineError, PmiError, RestoreError
+from pmi_kernel.errors import ConfigError, DataError, EngineError, PmiError, RestoreError
 from pmi_kernel.probes import Injecting, Prober, verified_restore
 from pmi_kernel.records import RecordWriter, encode
 from pmi_kernel.types import EvalResult, Example, Probe, Step, Task
 
-_FATAL = (RestoreError, OSError, ConfigError)
+_FATAL = (RestoreError, ConfigError)
 """Errors that end a run: the weights are not what they were, or nothing can be written."""
 
 _BEAT_S = 0.5
@@ -46,6 +47,7 @@ class Worker:
         config: Of the system.
         engine: Serves every episode.
         examples: All of the run's data.
+        stages: Kept up to date with what each running episode does, by id.
 
     Raises:
         ConfigError: Another worker of this name is still at its files, or the engine holds one
@@ -59,6 +61,7 @@ class Worker:
         config: SystemConfig,
         engine: Engine,
         examples: Sequence[Example],
+        stages: dict[str, str] | None = None,
     ) -> None:
         if settings.concurrency > 1 and engine.is_exclusive:
             raise ConfigError(
@@ -66,8 +69,7 @@ class Worker:
                 "use --concurrency 1, or --strategy hot"
             )
         self.name, self.engine = name, engine
-        self.stages: dict[str, str] = {}
-        """What each running episode does, by id."""
+        self._stages = {} if stages is None else stages
         self._settings, self._config = settings, config
         self._system = config.build(engine)
         self._examples = {example.task.id: example for example in examples}
@@ -87,7 +89,7 @@ class Worker:
         Raises:
             EngineError: The engine failed; the episode stays pending.
             RestoreError: `verify_restore` found the base weights changed.
-            OSError: It could not be written; the episode stays pending.
+            ConfigError: It could not be written; the episode stays pending.
         """
         settings, example = self._settings, self._examples[episode_id]
         system, other, num_passed_over = self._system, None, 0
@@ -110,32 +112,29 @@ class Worker:
         )
         check = verified_restore(self.engine) if settings.verify_restore else nullcontext()
         try:
-            self.stages[episode_id] = "start"
-            observer = _StageObserver(self.stages, episode_id, prober)
+            self._stages[episode_id] = "start"
+            observer = _StageObserver(self._stages, episode_id, prober)
             with check, Episode(system, example, observer=observer) as episode:
                 trace = episode.run()
             result = evaluate(example, trace)
             if num_passed_over:
                 costs = {**result.costs, "controls_passed_over": num_passed_over}
                 result = replace(result, costs=costs)
-            with self._lock:
+            with self._lock, plainly(settings.out):
                 self._traces.write(trace)
                 self._results.write(result)
             return result
         finally:
-            self.stages.pop(episode_id, None)
+            self._stages.pop(episode_id, None)
 
     def note(self, episode_id: str, error: BaseException) -> None:
-        """Keep an error; the episode stays pending."""
-        details = "".join(traceback.format_exception(error))
-        with self._lock:
-            note_error(
-                self._settings.out,
-                self.name,
-                episode_id,
-                f"{type(error).__name__}: {error}",
-                details,
-            )
+        """Keep an error; the episode stays pending.
+
+        Raises:
+            ConfigError: It could not be written.
+        """
+        with self._lock, plainly(self._settings.out):
+            note_error(self._settings.out, self.name, episode_id, error)
 
     def close(self) -> None:
         """Close the files."""
@@ -155,10 +154,13 @@ class Worker:
         return self._config.build(TrainsOn(self.engine, lessons))
 
 
-def note_error(out: Path, name: str, episode_id: str, error: str, details: str = "") -> None:
+def note_error(out: Path, name: str, episode_id: str, error: BaseException) -> None:
     """Append a line to a run's `errors.NAME.jsonl`."""
-    line = {"episode_id": episode_id, "error": error, "traceback": details}
-    with (out / f"{ERRORS}.{name}.jsonl").open("a", encoding="utf-8") as file:
+    details = "".join(traceback.format_exception(error))
+    line = {"episode_id": episode_id, "error": describe(error), "traceback": details}
+    path = out / f"{ERRORS}.{name}.jsonl"
+    # A lone surrogate in an engine's text is written as JSON's own escape.
+    with path.open("a", encoding="utf-8", errors="backslashreplace") as file:
         file.write(json.dumps(line, ensure_ascii=False) + "\n")
 
 
@@ -194,6 +196,7 @@ def serve(
     name: str,
     settings: RunSettings,
     config: SystemConfig,
+    data_sha256: str,
     environment: Mapping[str, str],
 ) -> None:
     """Run the episodes that a supervisor hands out; the main function of a worker process.
@@ -201,40 +204,48 @@ def serve(
     Messages in: `("run", id)` and `("stop",)`. Messages out: `("ready", engine)`, `("begun", id)`,
     `("done", id, line)`, `("failed", id, error)`, `("fatal", kind, error)`, `("beat", facts)`.
     When the supervisor is gone the process ends at once: what was not committed is owed again.
+    Whatever else ends it is said to the supervisor first.
     """
     if threading.current_thread() is threading.main_thread():  # it is not in a Ray actor
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         os.setpgrp()  # an engine may have processes of its own, which end with this one
     os.environ.update(environment)
-    out = _Out(connection)
+    out = _Link(connection)
     try:
-        examples = load_examples(settings.data)
-        if config.engine != "scripted":
-            seed_everything(config.seed)
-        engine = config.build_engine()
-        worker = Worker(name, settings, config, engine, examples)
+        _serve(out, name, settings, config, data_sha256)
     except PmiError as error:
-        out.send("fatal", type(error).__name__, str(error))
-        return
-    except Exception as error:
-        out.send("fatal", type(error).__name__, "".join(traceback.format_exception(error)))
-        return
-    waiting: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        out.send("fatal", type(error).__name__, writable(str(error)))
+    except BaseException as error:
+        with suppress(OSError):  # the supervisor is told below
+            note_error(settings.out, name, "", error)
+        out.send("fatal", type(error).__name__, describe(error))
+
+
+def _serve(
+    out: "_Link", name: str, settings: RunSettings, config: SystemConfig, data_sha256: str
+) -> None:
+    stages: dict[str, str] = {}
+    threading.Thread(target=_beat, args=(stages, out), daemon=True).start()
+    data = load_data(settings.data)
+    if data.sha256 != data_sha256:
+        raise DataError(
+            f"{data.source} was replaced while the run goes on: sha256 {data_sha256} when it "
+            f"began, {data.sha256} now; put the first one back, or use another folder"
+        )
+    if config.engine != "scripted":
+        seed_everything(config.seed)
+    engine = config.build_engine()
+    with plainly(settings.out):
+        worker = Worker(name, settings, config, engine, data.examples, stages)
     out.send("ready", dict(engine.describe()))
+    waiting: queue.SimpleQueue[str | None] = queue.SimpleQueue()
     threads = [
-        threading.Thread(target=_work, args=(worker, waiting, out))
+        threading.Thread(target=_work, args=(worker, waiting, out), daemon=True)
         for _ in range(settings.concurrency)
     ]
-    threading.Thread(target=_beat, args=(worker, out), daemon=True).start()
     for thread in threads:
         thread.start()
-    while True:
-        try:
-            message = connection.recv()
-        except (EOFError, OSError):
-            _end_at_once()
-        if message[0] == "stop":
-            break
+    while (message := out.receive())[0] != "stop":
         waiting.put(message[1])
     for _ in threads:
         waiting.put(None)
@@ -251,8 +262,8 @@ def _end_at_once() -> NoReturn:
     os._exit(1)
 
 
-class _Out:
-    """The way out of a worker, shared by its threads."""
+class _Link:
+    """The way between a worker's threads and its supervisor."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -265,28 +276,38 @@ class _Out:
             except OSError:
                 _end_at_once()
 
+    def receive(self) -> tuple[Any, ...]:
+        try:
+            return self._connection.recv()
+        except (EOFError, OSError):
+            _end_at_once()
 
-def _work(worker: Worker, waiting: "queue.SimpleQueue[str | None]", out: _Out) -> None:
+
+def _work(worker: Worker, waiting: "queue.SimpleQueue[str | None]", out: _Link) -> None:
     while (episode_id := waiting.get()) is not None:
         out.send("begun", episode_id)
+        out.send(*_outcome(worker, episode_id))
+
+
+def _outcome(worker: Worker, episode_id: str) -> tuple[str, str, str]:
+    """Run an episode and return the message that says how it ended, whatever it raises."""
+    try:
         try:
-            result = worker.episode(episode_id)
-        except _FATAL as error:
-            out.send("fatal", type(error).__name__, str(error))
-        except Exception as error:
+            return "done", episode_id, encode(worker.episode(episode_id))
+        except _FATAL:
+            raise
+        except BaseException as error:  # a thread that ended silently would hold up the run
             worker.note(episode_id, error)
-            out.send("failed", episode_id, f"{type(error).__name__}: {error}")
-        else:
-            out.send("done", episode_id, encode(result))
+            return "failed", episode_id, describe(error)
+    except BaseException as error:
+        text = writable(str(error)) if isinstance(error, PmiError) else describe(error)
+        return "fatal", type(error).__name__, text
 
 
-def _beat(worker: Worker, out: _Out) -> None:
+def _beat(stages: dict[str, str], out: _Link) -> None:
     import psutil
 
     process, pause = psutil.Process(), threading.Event()
     while not pause.wait(_BEAT_S):
-        facts: dict[str, Any] = {
-            "stages": dict(worker.stages),
-            "rss_mb": process.memory_info().rss / 1e6,
-        }
+        facts = {"stages": dict(stages), "rss_mb": process.memory_info().rss / 1e6}
         out.send("beat", facts)

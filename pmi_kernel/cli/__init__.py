@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(_LogFormat("%(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
-    signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         try:
             with terminal.flushed():
@@ -103,10 +103,6 @@ class _LogFormat(logging.Formatter):
 
 def _elsewhere(verb: EntryPoint, words: list[str]) -> int:
     return verb.load()(words)
-
-
-def _interrupt(*_: object) -> None:
-    raise KeyboardInterrupt
 
 
 def _demo(words: list[str]) -> int:

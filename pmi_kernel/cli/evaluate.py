@@ -1,6 +1,7 @@
 """`pmi run | resume | grid`: evaluate systems, with a progress bar."""
 
 import argparse
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -38,8 +39,7 @@ def run(words: list[str]) -> int:
 
 def resume(words: list[str]) -> int:
     """Go on with a run under its own settings."""
-    from pmi_kernel.batch import RunSettings
-    from pmi_kernel.batch.jobs import request_of
+    from pmi_kernel.batch.request import request_of
 
     def arguments(
         out: Annotated[Path, tyro.conf.Positional],
@@ -58,19 +58,17 @@ def resume(words: list[str]) -> int:
         return out, limit, workers, data
 
     out, limit, workers, data = parse(arguments, words, "resume")
-    request = request_of(out)
-    config = config_class(request["system"])(**request["config"])
-    changed = {"out": out, "limit": limit, "workers": workers}
-    if data is not None:
-        changed["data"] = data
-    return _finish_run(RunSettings(**{**request["settings"], **changed}), config)
+    moved = {} if data is None else {"data": data}
+    config, settings = request_of(out, limit=limit, workers=workers, **moved)
+    return _finish_run(settings, config)
 
 
 def _finish_run(settings: Any, config: SystemConfig) -> int:
     from pmi_kernel.report import render_summary
 
     outcome = run_shown(settings, config)
-    say(render_summary(outcome.summary, settings.out))
+    if outcome.summary:
+        say(render_summary(outcome.summary, settings.out))
     if outcome.is_interrupted:
         say(f"interrupted; `pmi resume {settings.out}` goes on", is_error=True)
         return INTERRUPTED
@@ -82,7 +80,6 @@ def run_shown(settings: Any, config: SystemConfig) -> Any:
     from tqdm.auto import tqdm
 
     from pmi_kernel.batch import supervise
-    from pmi_kernel.batch.jobs import save_request
     from pmi_kernel.types import EvalResult
 
     bar = tqdm(total=0, unit="episode", desc=settings.out.name)
@@ -90,6 +87,9 @@ def run_shown(settings: Any, config: SystemConfig) -> Any:
 
     def write(text: str) -> None:
         bar.write(visible(text))
+
+    def warn(text: str) -> None:
+        bar.write(visible(text), file=sys.stderr)
 
     def on_start(num_done: int, num_pending: int) -> None:
         bar.reset(total=num_pending)
@@ -103,8 +103,7 @@ def run_shown(settings: Any, config: SystemConfig) -> Any:
         bar.update()
 
     with bar:
-        save_request(config, settings)
-        return supervise(settings, config, on_start=on_start, on_result=on_result, say=write)
+        return supervise(settings, config, on_start=on_start, on_result=on_result, say=warn)
 
 
 def grid(words: list[str]) -> int:
@@ -120,10 +119,19 @@ def grid(words: list[str]) -> int:
         """Run closed book, in context, injected, injected with context, and the wrong passage."""
         return settings, config
 
+    failed: dict[str, int] = {}
+
     def run_arm(target: RunSettings, system: SystemConfig) -> None:
-        if run_shown(target, system).is_interrupted:
+        outcome = run_shown(target, system)
+        if outcome.is_interrupted:
             raise KeyboardInterrupt
+        if num_errors := outcome.summary["num_errors"]:
+            failed[target.out.name] = num_errors
 
     settings, config = parse(arguments, words, "grid")
     say(render_grid(arms.grid(settings, config, run_arm=run_arm)))
-    return 0
+    if not failed:
+        return 0
+    where = ", ".join(f"{count} in {arm}" for arm, count in failed.items())
+    say(f"failed and left pending: {where}; the same command goes on", is_error=True)
+    return 1

@@ -1,13 +1,15 @@
 """`pmi jobs`: runs in the background, listed, followed and stopped."""
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 
 from pmi_kernel.cli.parsing import parse
 from pmi_kernel.cli.terminal import say
+from pmi_kernel.errors import ConfigError
 
 
 def dispatch(words: list[str]) -> int:
@@ -32,7 +34,13 @@ def _list(words: list[str]) -> int:
         return root
 
     root = parse(arguments, words, "jobs list")
-    statuses = {str(job.out): job.status() for job in find_jobs(root)}
+    statuses: dict[str, Mapping[str, Any]] = {}
+    for job in find_jobs(root):
+        try:
+            statuses[str(job.out)] = job.status()
+        except ConfigError as error:
+            statuses[str(job.out)] = {"state": "broken"}
+            say(f"pmi: {error}", is_error=True)
     say(render_jobs(statuses) if statuses else f"no runs under {root}")
     return 0
 
@@ -58,7 +66,7 @@ def _watch(words: list[str]) -> int:
             bar.total = done + status.get("owed", 0)
             bar.n = done
             stages = {name: facts["in_flight"] for name, facts in status["workers"].items()}
-            bar.set_postfix(state=status["state"], **stages)
+            bar.set_postfix({"state": str(status["state"]), **stages})
             if not job.is_running:
                 break
             time.sleep(0.5)

@@ -7,12 +7,13 @@ import tyro
 
 from pmi_kernel.cli.parsing import parse
 from pmi_kernel.cli.terminal import say
+from pmi_kernel.errors import ConfigError
 
 
 def runs(words: list[str]) -> int:
     """Print what was run."""
+    from pmi_kernel.batch.files import Summary, read
     from pmi_kernel.batch.jobs import find_jobs
-    from pmi_kernel.batch.record import read_json
     from pmi_kernel.report import render_runs
 
     def arguments(root: Annotated[Path, tyro.conf.Positional] = Path("runs")) -> Path:
@@ -24,9 +25,15 @@ def runs(words: list[str]) -> int:
         return root
 
     root = parse(arguments, words, "runs")
-    summaries = {str(job.out): read_json(job.out / "summary.json", {}) for job in find_jobs(root)}
-    ended = {name: summary for name, summary in summaries.items() if summary}
-    say(render_runs(ended) if ended else f"no runs under {root}")
+    summaries: dict[str, Summary | None] = {}
+    for job in find_jobs(root):
+        try:
+            if summary := read(Summary, job.out):
+                summaries[str(job.out)] = summary
+        except ConfigError as error:
+            summaries[str(job.out)] = None
+            say(f"pmi: {error}", is_error=True)
+    say(render_runs(summaries) if summaries else f"no runs under {root}")
     return 0
 
 

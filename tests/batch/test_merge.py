@@ -50,7 +50,7 @@ def test_a_damaged_line_of_a_worker_never_replaces_a_merged_one(
 ) -> None:
     change_line(out / name, 20, DAMAGE[damage])
     merged = merge(out)
-    assert merged.num_episodes == len(done_ids(out)) == 60
+    assert len(merged.ids) == len(done_ids(out)) == 60
     assert same(out, whole)
     assert (merged.num_unreadable, merged.unreadable) == (1, f"{name}:21")
 
@@ -111,7 +111,7 @@ def test_two_results_that_differ_in_time_alone_are_one(whole: Path, out: Path) -
 
     add_worker(out, 5, slower)
     merged = merge(out)
-    assert (merged.num_episodes, merged.conflicts) == (60, {})
+    assert (len(merged.ids), merged.conflicts) == (60, {})
     assert (out / "eval_results.jsonl").read_bytes() == (whole / "eval_results.jsonl").read_bytes()
 
 

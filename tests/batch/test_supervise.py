@@ -14,7 +14,8 @@ import psutil
 import pytest
 
 from pmi_kernel.batch import RunSettings, supervise
-from pmi_kernel.batch.jobs import Job, find_jobs, launch, request_of
+from pmi_kernel.batch.jobs import Job, find_jobs, launch
+from pmi_kernel.batch.request import request_of
 from pmi_kernel.batch.worker import Worker
 from pmi_kernel.bench.batch import kill_at_random
 from pmi_kernel.engines.scripted import ScriptedEngine
@@ -279,7 +280,7 @@ def test_another_configuration_does_not_replace_what_was_asked_for(tmp_path: Pat
     launch(SCRIPTED, RunSettings(out=tmp_path, limit=1)).wait()
     with pytest.raises(ConfigError, match="mem_steps: 2 there, 9 here"):
         launch(SCRIPTED.model_copy(update={"mem_steps": 9}), RunSettings(out=tmp_path))
-    assert request_of(tmp_path)["config"]["mem_steps"] == 2
+    assert request_of(tmp_path)[0].model_dump()["mem_steps"] == 2
 
 
 def test_sigterm_ends_a_job_cleanly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
