@@ -138,7 +138,8 @@ def crash(kills: int = 200, seed: int = 0, out: Path | None = None) -> dict[str,
     rng = random.Random(seed)
     script = f"{__name__}:{slow_title.__name__}"
     config = PmiConfig(engine="scripted", model=script, train_mem=True, mem_steps=2)
-    figures = {"parents_killed": 0.0, "workers_killed": 0.0, "runs": 0.0, "runs_the_same": 0.0}
+    counts = ("parents_killed", "workers_killed", "left_pending", "runs", "runs_the_same")
+    figures = dict.fromkeys(counts, 0.0)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         run(RunSettings(out=folder / "whole"), config)
@@ -147,7 +148,10 @@ def crash(kills: int = 200, seed: int = 0, out: Path | None = None) -> dict[str,
             settings = RunSettings(out=folder / f"run-{figures['runs']:.0f}", workers=2)
             job = launch(config, settings)
             scores, num_done = RunningScores(settings.out), 0
-            while job.status()["state"] != "done":
+            while (status := job.status())["state"] != "done" or status["failed"]:
+                if status["state"] == "done":  # killed twice at one episode, which is left pending
+                    figures["left_pending"] += status["failed"]
+                    job = launch(config, settings)
                 # Mostly in the middle of the work, at times while everything is starting.
                 is_early = rng.random() < 0.1
                 while not is_early and scores.update() <= num_done and job.is_running:
