@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pmi_kernel.batch.files import Record, read
 from pmi_kernel.batch.merge import TRACES, read_results
-from pmi_kernel.data import data_hash, load_examples
+from pmi_kernel.data import load_data
 from pmi_kernel.errors import ConfigError, DataError
 from pmi_kernel.metrics import score_answer
 from pmi_kernel.records import read_records
@@ -97,12 +97,13 @@ def blame(out: Path) -> list[Blamed]:
     if not results:
         raise DataError(f"{out} has no results yet")
     source, known = record["data_source"], record["data"]["sha256"]
-    if (found := data_hash(source)) != known:
+    data = load_data(source)
+    if data.sha256 != known:
         raise DataError(
             f"{source} is no longer what {out} was run over (sha256 {known[:12]} then, "
-            f"{found[:12]} now); put the file back as it was"
+            f"{data.sha256[:12]} now); put the file back as it was"
         )
-    examples = {example.task.id: example for example in load_examples(source)}
+    examples = {example.task.id: example for example in data.examples}
     if not any(examples[id_].gold.supporting_facts for id_ in results if id_ in examples):
         raise DataError(f"{source} has no supporting facts to tell the stages by")
     return [
