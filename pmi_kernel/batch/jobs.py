@@ -17,7 +17,6 @@ from pmi_kernel.batch.files import (
     RECORD,
     REQUEST,
     STATUS,
-    Owner,
     Record,
     Request,
     plainly,
@@ -25,7 +24,7 @@ from pmi_kernel.batch.files import (
     writable,
 )
 from pmi_kernel.batch.merge import RESULTS
-from pmi_kernel.batch.owner import identity, take_lock
+from pmi_kernel.batch.owner import find_owner, identity, take_lock
 from pmi_kernel.batch.record import check_same, write_json
 from pmi_kernel.batch.request import make_request, open_request, request_of
 from pmi_kernel.batch.settings import RunSettings, check_settings
@@ -70,17 +69,7 @@ class Job:
         Raises:
             ConfigError: `owner.json` is damaged.
         """
-        owner = read(Owner, self.out)
-        if owner is None:
-            return None
-        try:
-            process = psutil.Process(owner["pid"])
-            if process.status() == psutil.STATUS_ZOMBIE:
-                return None
-            # A pid may be given to another process after the owner's end.
-            return process if abs(process.create_time() - owner["started"]) < 1 else None
-        except psutil.Error:
-            return None
+        return find_owner(self.out)
 
     @property
     def is_running(self) -> bool:

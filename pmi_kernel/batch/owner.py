@@ -3,6 +3,7 @@
 import fcntl
 import os
 import socket
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,20 +14,55 @@ from pmi_kernel.batch.files import OWNER, Owner, read
 from pmi_kernel.batch.record import write_json
 from pmi_kernel.errors import ConfigError
 
+_DYING_S = 5.0
+"""So long may a killed owner take to let go: its last thread may outlive its pid."""
+_WAIT_S = 0.02
+
 
 def take_lock(out: Path) -> int | None:
     """Return an open descriptor that holds a run directory, or None where another process does.
 
     It is held until every copy of the descriptor is closed, so a child that it is passed to owns
     the directory without a gap.
+
+    Raises:
+        ConfigError: Another process holds it, and `owner.json` is damaged.
     """
     descriptor = os.open(out / "run.lock", os.O_RDWR | os.O_CREAT, 0o644)
+    deadline = time.monotonic() + _DYING_S
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() > deadline or find_owner(out) is not None:
+                    os.close(descriptor)
+                    return None
+                time.sleep(_WAIT_S)
+            else:
+                return descriptor
+    except ConfigError:
         os.close(descriptor)
+        raise
+
+
+def find_owner(out: Path) -> psutil.Process | None:
+    """Return the process that runs a run now; None where none does.
+
+    Raises:
+        ConfigError: `owner.json` is damaged.
+    """
+    owner = read(Owner, out)
+    if owner is None:
         return None
-    return descriptor
+    try:
+        process = psutil.Process(owner["pid"])
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return None
+        # A pid may be given to another process after the owner's end.
+        return process if abs(process.create_time() - owner["started"]) < 1 else None
+    except psutil.Error:
+        return None
 
 
 @contextmanager
