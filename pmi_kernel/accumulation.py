@@ -217,9 +217,9 @@ def inject_pair(engine: Engine, system: Injecting, first: Example, second: Examp
     adapter: Adapter | None = None
     try:
         for example, learned in zip((first, second), lessons, strict=True):
-            recipe = system.first_recipe(example.task)
-            trained = engine.train(learned, recipe, adapter=adapter)
-            weights = accumulate(adapter.weights if adapter else None, trained.weights, recipe)
+            lora = system.first_lora(example.task)
+            trained = engine.train(learned, lora, adapter=adapter)
+            weights = accumulate(adapter.weights if adapter else None, trained.weights, lora)
             adapter = engine.attach(weights, replaces=adapter)
             states.append(_ask(engine, (first, second), adapter))
     finally:

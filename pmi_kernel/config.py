@@ -19,7 +19,7 @@ from pmi_kernel.prompts import MAX_REHEARSED, MAX_SHOTS
 if TYPE_CHECKING:
     from pmi_kernel.engines.base import Engine
     from pmi_kernel.episode import System
-    from pmi_kernel.memory.lora import LoraRecipe
+    from pmi_kernel.memory.lora import LoraConfig
 
 
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
@@ -179,11 +179,11 @@ class MemoryConfig(Settings):
     snippet_tokens: Annotated[int, Field(ge=2, le=65_536)] = 128
     """Most new tokens of a compressed snippet."""
 
-    def recipe(self, seed: int) -> "LoraRecipe":
-        """Return the training recipe of one memory."""
-        from pmi_kernel.memory.lora import LoraRecipe
+    def lora(self, seed: int) -> "LoraConfig":
+        """Return how one memory is trained."""
+        from pmi_kernel.memory.lora import LoraConfig
 
-        return LoraRecipe(
+        return LoraConfig(
             steps=self.mem_steps,
             lr=self.mem_lr,
             rank=self.mem_rank,

@@ -22,7 +22,7 @@ from pmi_kernel.asking import (
 )
 from pmi_kernel.engines.base import Adapter, Engine, Lessons, Message
 from pmi_kernel.errors import RestoreError
-from pmi_kernel.memory.lora import LoraRecipe, accumulate
+from pmi_kernel.memory.lora import LoraConfig, accumulate
 from pmi_kernel.retrieval import evidence_text
 from pmi_kernel.types import Example, Probe, ProbeState, Step, StepKind, Task
 
@@ -35,7 +35,7 @@ class Injecting(Protocol):
         """Return what the base model makes of a task's first evidence; none of an empty snippet."""
         ...
 
-    def first_recipe(self, task: Task) -> LoraRecipe:
+    def first_lora(self, task: Task) -> LoraConfig:
         """Return how the memory of those lessons is trained."""
         ...
 
@@ -146,9 +146,9 @@ class Prober:
         lessons = self._injecting.first_lessons(self._control_task)
         if not lessons:
             return None
-        recipe = self._injecting.first_recipe(self._control_task)
-        trained = self._engine.train(lessons, recipe, adapter=before)
-        weights = accumulate(before.weights if before else None, trained.weights, recipe)
+        lora = self._injecting.first_lora(self._control_task)
+        trained = self._engine.train(lessons, lora, adapter=before)
+        weights = accumulate(before.weights if before else None, trained.weights, lora)
         adapter = self._engine.attach(weights)
         try:
             return self._state(adapter)

@@ -1,4 +1,4 @@
-"""One question under many recipes: what each does to the gold answer, and to everything else."""
+"""One question under many LoRA configs: what each does to the gold answer, and to all else."""
 
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from pmi_kernel.card import ReportCard, episode_card
 from pmi_kernel.config import SystemConfig
 from pmi_kernel.engines.base import Engine, Lesson
 from pmi_kernel.episode import Episode
-from pmi_kernel.memory.lora import LoraRecipe
+from pmi_kernel.memory.lora import LoraConfig
 from pmi_kernel.probes import Prober
 from pmi_kernel.prompts import MAX_SHOTS, answer_prompt
 from pmi_kernel.recipes import Recipe
@@ -17,10 +17,10 @@ from pmi_kernel.types import Example, Task
 
 @dataclass(frozen=True, slots=True)
 class SweepPoint:
-    """What one recipe did.
+    """What one LoRA config did.
 
     Attributes:
-        recipe: How the memory was trained.
+        lora: How the memory was trained.
         loss_nats: Training loss before the last step, nats per token.
         before_nats: Gold answer's log-probability under the base, asked the question alone.
         after_nats: The same under the memory.
@@ -29,7 +29,7 @@ class SweepPoint:
         norms: Frobenius norm of each layer's change.
     """
 
-    recipe: LoraRecipe
+    lora: LoraConfig
     loss_nats: float
     before_nats: float
     after_nats: float
@@ -39,9 +39,9 @@ class SweepPoint:
 
 
 def sweep(
-    engine: Engine, example: Example, snippet: str, recipes: Iterable[LoraRecipe]
+    engine: Engine, example: Example, snippet: str, loras: Iterable[LoraConfig]
 ) -> Generator[SweepPoint, None, None]:
-    """Yield a point for each recipe; each memory is taken out again before the next.
+    """Yield a point for each LoRA config; each memory is taken out again before the next.
 
     Raises:
         EngineError: A training failed; nothing stays attached.
@@ -50,12 +50,12 @@ def sweep(
     gold = example.gold.answers[0]
     before = score_gold(engine, prompt, gold).total_nats
     reference = unrelated(engine)
-    for recipe in recipes:
-        trained = engine.train((Lesson(snippet),), recipe)
+    for lora in loras:
+        trained = engine.train((Lesson(snippet),), lora)
         adapter = engine.attach(trained.weights)
         try:
             yield SweepPoint(
-                recipe=recipe,
+                lora=lora,
                 loss_nats=trained.losses_nats[-1],
                 before_nats=before,
                 after_nats=score_gold(engine, prompt, gold, adapter).total_nats,

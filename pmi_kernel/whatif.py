@@ -22,7 +22,7 @@ from pmi_kernel.engines.base import (
 )
 from pmi_kernel.engines.proxy import EngineProxy
 from pmi_kernel.episode import Episode
-from pmi_kernel.memory.lora import LoraRecipe, LoraWeights
+from pmi_kernel.memory.lora import LoraConfig, LoraWeights
 from pmi_kernel.probes import Prober
 from pmi_kernel.types import Example, Probe, Step, StepKind, Trace
 
@@ -224,20 +224,18 @@ class _TapedEngine(EngineProxy):
         )
 
     def train(
-        self, lessons: Lessons, recipe: LoraRecipe, *, adapter: Adapter | None = None
+        self, lessons: Lessons, lora: LoraConfig, *, adapter: Adapter | None = None
     ) -> Training:
         """See `Engine.train`."""
-        return self._next(Training, lambda: self._train(lessons, recipe, adapter))
+        return self._next(Training, lambda: self._train(lessons, lora, adapter))
 
-    def _train(self, lessons: Lessons, recipe: LoraRecipe, adapter: Adapter | None) -> Training:
+    def _train(self, lessons: Lessons, lora: LoraConfig, adapter: Adapter | None) -> Training:
         change = self._change
         lessons, self._lessons = self._lessons or lessons, None
-        recipe = replace(
-            recipe, steps=change.mem_steps or recipe.steps, lr=change.mem_lr or recipe.lr
-        )
+        lora = replace(lora, steps=change.mem_steps or lora.steps, lr=change.mem_lr or lora.lr)
         if change.is_injected:
-            return self.engine.train(lessons, recipe, adapter=adapter)
-        return Training((), LoraWeights({}, {}, recipe.rank, recipe.alpha), (), 0, 0.0)
+            return self.engine.train(lessons, lora, adapter=adapter)
+        return Training((), LoraWeights({}, {}, lora.rank, lora.alpha), (), 0, 0.0)
 
     def _next(self, kind: type[Answer], ask: Callable[[], Answer]) -> Answer:
         if self._ahead:

@@ -69,7 +69,7 @@ def engine_name(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A checkpoint for where the model is not the point; see `tests.tiny`."""
+    """A model for where the model is not the point; see `tests.tiny`."""
     from tests.tiny import write_tiny_model  # with torch, which most tests do without
 
     return str(write_tiny_model(tmp_path_factory.mktemp("tiny")))

@@ -1,4 +1,4 @@
-"""A random Llama whose tokens are bytes: a whole checkpoint that loads in no time.
+"""A random Llama whose tokens are bytes: a whole model that loads in no time.
 
 Its answers mean nothing, but everything around them is real: chat template, guided decoding,
 training, probabilities. Only printable ASCII is ever likely, so greedy text encodes to the very
@@ -20,7 +20,7 @@ _CHAT = (
 
 
 def write_tiny_model(folder: Path) -> Path:
-    """Write the checkpoint, always the same, and return its folder."""
+    """Write the model, always the same, and return its folder."""
     tokens = (*_SPECIAL, *sorted(pre_tokenizers.ByteLevel.alphabet()))
     backend = Tokenizer(models.BPE({token: place for place, token in enumerate(tokens)}, []))
     backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)

@@ -61,10 +61,10 @@ def sweep_figure(points: Sequence[SweepPoint]) -> go.Figure:
     )
     groups: dict[tuple[float, int], list[SweepPoint]] = {}
     for point in points:
-        groups.setdefault((point.recipe.lr, point.recipe.rank), []).append(point)
+        groups.setdefault((point.lora.lr, point.lora.rank), []).append(point)
     for place, ((lr, rank), group) in enumerate(groups.items()):
-        group.sort(key=lambda point: point.recipe.steps)
-        steps = [point.recipe.steps for point in group]
+        group.sort(key=lambda point: point.lora.steps)
+        steps = [point.lora.steps for point in group]
         style = {
             "name": f"lr {lr:g}, rank {rank}",
             "line": {"color": COLOURS[place % len(COLOURS)]},

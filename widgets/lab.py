@@ -1,4 +1,4 @@
-"""The injection lab: one snippet under many recipes, with what each does to gold and the rest."""
+"""The injection lab: one snippet under many LoRA configs, and what each does."""
 
 import itertools
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ from typing import Any
 from IPython.core.getipython import get_ipython
 
 from pmi_kernel.config import MemoryConfig
-from pmi_kernel.memory.lora import LoraRecipe
+from pmi_kernel.memory.lora import LoraConfig
 from pmi_kernel.sweep import SweepPoint, sweep
 from pmi_kernel.types import StepKind
 from widgets.episode_view import EpisodeView
@@ -35,8 +35,8 @@ class InjectionLab(View):
         self._charts: list[Chart] = []
         self._show()
 
-    def run(self, snippet: str, recipes: list[LoraRecipe]) -> None:
-        """Measure every recipe on the snippet, in the background.
+    def run(self, snippet: str, loras: list[LoraConfig]) -> None:
+        """Measure every LoRA config on the snippet, in the background.
 
         Raises:
             ValueError: The snippet is empty.
@@ -44,7 +44,7 @@ class InjectionLab(View):
         if not snippet.strip():
             raise ValueError("there is no snippet; take the episode's, or type one")
         self._snippet = snippet
-        self.submit("Sweeping…", lambda: self._sweep(snippet, recipes))
+        self.submit("Sweeping…", lambda: self._sweep(snippet, loras))
 
     def on_take(self, *_: object) -> None:
         """Take the snippet of the episode's last compression."""
@@ -70,16 +70,16 @@ class InjectionLab(View):
         memory = config if isinstance(config, MemoryConfig) else MemoryConfig()
         grid = {name: _numbers(name, values[name]) for name in ("steps", "rates", "ranks")}
         self._form = {name: values[name] for name in grid}
-        recipes = [
-            memory.but(mem_steps=int(steps), mem_lr=lr, mem_rank=int(rank)).recipe(config.seed)
+        loras = [
+            memory.but(mem_steps=int(steps), mem_lr=lr, mem_rank=int(rank)).lora(config.seed)
             for rank, lr, steps in itertools.product(grid["ranks"], grid["rates"], grid["steps"])
         ]
-        self.run(values["snippet"], recipes)
+        self.run(values["snippet"], loras)
 
-    def _sweep(self, snippet: str, recipes: list[LoraRecipe]) -> None:
-        self.points, self._total = [], len(recipes)
+    def _sweep(self, snippet: str, loras: list[LoraConfig]) -> None:
+        self.points, self._total = [], len(loras)
         self._show()
-        points = sweep(self._setup.engine(), self._setup.example, snippet, recipes)
+        points = sweep(self._setup.engine(), self._setup.example, snippet, loras)
         for point in points:
             self.points.append(point)
             self._show()
@@ -90,7 +90,7 @@ class InjectionLab(View):
 
     def idle_status(self) -> str:
         """See `View.idle_status`."""
-        return f"{len(self.points)} of {self._total} recipes measured."
+        return f"{len(self.points)} of {self._total} LoRA configs measured."
 
     def _ipython_display_(self) -> None:
         super()._ipython_display_()
@@ -102,10 +102,10 @@ class InjectionLab(View):
         best = max(self.points, key=lambda point: point.after_nats, default=None)
         if best is None or not self._charts:
             return
-        recipe = best.recipe
+        lora = best.lora
         title = (
             "Norm of the weight change, layer by layer, where gold is likeliest: "
-            f"{recipe.steps} steps, lr {recipe.lr:g}, rank {recipe.rank}"
+            f"{lora.steps} steps, lr {lora.lr:g}, rank {lora.rank}"
         )
         figures = (sweep_figure(self.points), norms_figure(best.norms, title))
         words = ("Gold log-probability and drift over training steps: the table's figures.", title)
@@ -115,9 +115,9 @@ class InjectionLab(View):
     def _show(self) -> None:
         rows = [
             (
-                f"{p.recipe.steps}",
-                f"{p.recipe.lr:g}",
-                f"{p.recipe.rank}",
+                f"{p.lora.steps}",
+                f"{p.lora.lr:g}",
+                f"{p.lora.rank}",
                 f"{p.loss_nats:.3f}",
                 f"{p.before_nats:.2f} → {p.after_nats:.2f} ({p.after_nats - p.before_nats:+.2f})",
                 f"{p.drift_kl_nats:.4f}",

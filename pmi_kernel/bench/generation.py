@@ -75,7 +75,7 @@ def _bare_transformers(engine: Any, prompts: Sequence[Prompt], made: Sequence[in
     """Tokens per second of transformers' own `generate`."""
     import torch
 
-    model, chat = engine.checkpoint.model, engine.checkpoint.chat
+    model, chat = engine.loaded.model, engine.loaded.chat
     ids = torch.tensor([chat.render(prompt) for prompt in prompts], device=model.device)
     start = time.perf_counter()
     with torch.inference_mode():
@@ -91,7 +91,7 @@ def _bare_transformers(engine: Any, prompts: Sequence[Prompt], made: Sequence[in
 
 def _bare_vllm(engine: Any, prompts: Sequence[Prompt], made: Sequence[int]) -> float:
     """Tokens per second of vLLM's own engine, all prompts at once."""
-    token_ids = [list(engine.checkpoint.chat.render(prompt)) for prompt in prompts]
+    token_ids = [list(engine.loaded.chat.render(prompt)) for prompt in prompts]
     with engine.driver.idle() as llm:
         return sum(made) / float(engine.driver.work(_vllm_s, llm, token_ids, made))
 

@@ -13,7 +13,7 @@ from pmi_kernel.bench.figures import ENGINES, Dtype, EngineName, show_figures
 from pmi_kernel.config import EngineConfig
 from pmi_kernel.engines.base import Engine, Lesson, Message
 from pmi_kernel.engines.injection import Strategy
-from pmi_kernel.memory.lora import LoraRecipe, LoraWeights
+from pmi_kernel.memory.lora import LoraConfig, LoraWeights
 
 _PROMPT = (Message("user", "Where was Quill Tarvane born?"),)
 _TEXT = "Quill Tarvane was born in Ostermoor."
@@ -35,7 +35,7 @@ def restore(
         out: Write the figures here too, as JSON.
     """
     serving = EngineConfig(engine=engine, model=model).build_engine()
-    weights = serving.train(_LESSONS, LoraRecipe(steps=4)).weights
+    weights = serving.train(_LESSONS, LoraConfig(steps=4)).weights
     before = serving.score(_PROMPT, _TEXT)
     process = psutil.Process()
 
@@ -86,7 +86,7 @@ def inject(
         for strategy in get_args(Strategy):
             config = EngineConfig(engine=name, model=model, strategy=strategy, dtype=dtype)
             serving = config.build_engine()
-            trained = serving.train(_LESSONS, LoraRecipe())
+            trained = serving.train(_LESSONS, LoraConfig())
             figures["train_s"] = trained.seconds_s
             figures["bytes"] = float(trained.weights.num_bytes)
             times = [_swap_s(serving, trained.weights) for _ in range(3)]
@@ -136,7 +136,7 @@ def rows(
     from pmi_kernel.engines.device import choose_device
     from pmi_kernel.engines.models import resolve_model
     from pmi_kernel.memory.rows import LoraRows
-    from pmi_kernel.memory.training import Trained, TrainJob, TrainRow, train_loras
+    from pmi_kernel.memory.training import MemoryTask, Trained, TrainRow, train_loras
 
     base: Any = AutoModelForCausalLM.from_pretrained(resolve_model(model), dtype=torch.float32)
     base.to(choose_device("auto")).eval().requires_grad_(False)
@@ -156,9 +156,9 @@ def rows(
             )
         return time.perf_counter() - start
 
-    jobs = [TrainJob((TrainRow((5, 6, 7)),), seed=row) for row in range(num_rows)]
-    recipe = LoraRecipe(steps=1)
-    trained = train_loras(base, hooks, jobs, recipe)
+    tasks = [MemoryTask((TrainRow((5, 6, 7)),), seed=row) for row in range(num_rows)]
+    lora = LoraConfig(steps=1)
+    trained = train_loras(base, hooks, tasks, lora)
     memories = [memory.weights for memory in trained if isinstance(memory, Trained)]
     decode_s()
     figures = {"base_s": decode_s()}
@@ -169,9 +169,10 @@ def rows(
         figures["ours_s"] = decode_s()
     if find_spec("peft") is None:
         return show_figures(figures, out)
-    from peft import LoraConfig, get_peft_model
+    from peft import LoraConfig as PeftConfig
+    from peft import get_peft_model
 
-    config = LoraConfig(r=recipe.rank, lora_alpha=int(recipe.alpha), target_modules="all-linear")
+    config = PeftConfig(r=lora.rank, lora_alpha=int(lora.alpha), target_modules="all-linear")
     start = time.perf_counter()
     wrapped = get_peft_model(base, config, adapter_name="row0")
     for row in range(1, num_rows):

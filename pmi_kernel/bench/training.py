@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pmi_kernel.bench.figures import show_figures
-from pmi_kernel.memory.lora import LoraRecipe
+from pmi_kernel.memory.lora import LoraConfig
 
 
 def train(
@@ -35,36 +35,37 @@ def train(
     from pmi_kernel.engines.device import choose_device
     from pmi_kernel.engines.models import resolve_model
     from pmi_kernel.memory.rows import LoraRows
-    from pmi_kernel.memory.training import TrainJob, TrainRow, train_loras
+    from pmi_kernel.memory.training import MemoryTask, TrainRow, train_loras
 
     device = choose_device("auto")
     base: Any = AutoModelForCausalLM.from_pretrained(resolve_model(model), dtype=torch.float32)
     base.to(device).eval().requires_grad_(False)
     rows = LoraRows(base)
     rate = _matmul_flops_per_s(device, 8192 if device.type == "cuda" else 1024)
-    recipe = LoraRecipe(steps=steps)
+    lora = LoraConfig(steps=steps)
     layers = rows.layers.values()
     frozen = sum(layer.weight.numel() for layer in layers)
     frozen += base.get_output_embeddings().weight.numel()
-    adapter = recipe.rank * sum(layer.in_features + layer.out_features for layer in layers)
+    adapter = lora.rank * sum(layer.in_features + layer.out_features for layer in layers)
     work = (4 * frozen + 6 * adapter) * tokens * steps
     ids = torch.randint(5, 1000, (most, tokens), generator=torch.Generator().manual_seed(0))
     figures: dict[str, float] = {"tokens": float(tokens), "steps": float(steps)}
     count = 1
     while count <= most:
-        jobs = [
-            TrainJob((TrainRow(tuple(row.tolist())),), seed=k) for k, row in enumerate(ids[:count])
+        tasks = [
+            MemoryTask((TrainRow(tuple(row.tolist())),), seed=k)
+            for k, row in enumerate(ids[:count])
         ]
-        train_loras(base, rows, jobs, LoraRecipe(steps=1))
+        train_loras(base, rows, tasks, LoraConfig(steps=1))
         start = time.perf_counter()
-        train_loras(base, rows, jobs, recipe)
+        train_loras(base, rows, tasks, lora)
         per_s = count / (time.perf_counter() - start)
         figures[f"k{count}_per_s"] = per_s
         figures[f"k{count}_share"] = per_s * work / rate
         count *= 2
     if find_spec("peft") is None:
         return show_figures(figures, out)
-    figures["peft_per_s"] = _peft_per_s(base, ids[:2].to(device), recipe)
+    figures["peft_per_s"] = _peft_per_s(base, ids[:2].to(device), lora)
     figures["best_over_peft"] = (
         max(value for name, value in figures.items() if name.startswith("k") and "per_s" in name)
         / figures["peft_per_s"]
@@ -88,12 +89,13 @@ def _matmul_flops_per_s(device: Any, size: int) -> float:
     return 2 * size**3 / best
 
 
-def _peft_per_s(base: Any, ids: Any, recipe: LoraRecipe) -> float:
+def _peft_per_s(base: Any, ids: Any, lora: LoraConfig) -> float:
     """Adapters per second when PEFT trains them one after the other, as its users do."""
     import torch
-    from peft import LoraConfig, get_peft_model
+    from peft import LoraConfig as PeftConfig
+    from peft import get_peft_model
 
-    config = LoraConfig(r=recipe.rank, lora_alpha=int(recipe.alpha), target_modules="all-linear")
+    config = PeftConfig(r=lora.rank, lora_alpha=int(lora.alpha), target_modules="all-linear")
     wrapped = get_peft_model(base, config)
     start = time.perf_counter()
     for number, row in enumerate(ids):
@@ -101,8 +103,8 @@ def _peft_per_s(base: Any, ids: Any, recipe: LoraRecipe) -> float:
         wrapped.add_adapter(name, config)
         wrapped.set_adapter(name)
         parameters = [p for p in wrapped.parameters() if p.requires_grad]
-        optimizer = torch.optim.Adam(parameters, lr=recipe.lr)
-        for _ in range(recipe.steps):
+        optimizer = torch.optim.Adam(parameters, lr=lora.lr)
+        for _ in range(lora.steps):
             wrapped(input_ids=row[None], labels=row[None]).loss.backward()
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from pmi_kernel.memory.lora import LoraRecipe, LoraWeights
+from pmi_kernel.memory.lora import LoraConfig, LoraWeights
 
 if TYPE_CHECKING:
     import numpy as np
@@ -173,11 +173,11 @@ class Engine(Protocol):
         ...
 
     def train(
-        self, lessons: Lessons, recipe: LoraRecipe, *, adapter: Adapter | None = None
+        self, lessons: Lessons, lora: LoraConfig, *, adapter: Adapter | None = None
     ) -> Training:
         """Return a LoRA trained by next-token prediction on all `lessons`.
 
-        It is trained on top of `adapter`, or where `recipe.is_continued` from `adapter` on: then it
+        It is trained on top of `adapter`, or where `lora.is_continued` from `adapter` on: then it
         takes the place of that memory.
 
         Raises:
@@ -203,11 +203,11 @@ class Engine(Protocol):
         """
         ...
 
-    def check_recipe(self, recipe: LoraRecipe, *, num_stacked: int = 1) -> None:
-        """Refuse a recipe that this model cannot be trained by, before anything is trained.
+    def check_lora(self, lora: LoraConfig, *, num_stacked: int = 1) -> None:
+        """Refuse a config that this model cannot be trained by, before anything is trained.
 
         Args:
-            recipe: Of each memory.
+            lora: Of each memory.
             num_stacked: Most memories that lie on one another.
 
         Raises:

@@ -14,7 +14,7 @@ Request = TypeVar("Request")
 
 
 @dataclass(slots=True, eq=False)
-class _Job(Generic[Request]):
+class _Entry(Generic[Request]):
     key: Hashable
     request: Request
     result: object = None
@@ -64,7 +64,7 @@ class MicroBatcher(Generic[Request]):
         self._max_batch = max_batch
         self._linger_s = linger_s
         self._gate = gate
-        self._waiting: list[_Job[Request]] = []
+        self._waiting: list[_Entry[Request]] = []
         self._changed = threading.Condition()
         self._is_busy = False
         self._last_size = 1
@@ -76,15 +76,15 @@ class MicroBatcher(Generic[Request]):
 
     def submit(self, key: Hashable, request: Request) -> object:
         """Return the result for `request`, run together with waiting requests of the same key."""
-        job = _Job(key, request)
+        entry = _Entry(key, request)
         with self._changed:
-            self._waiting.append(job)
+            self._waiting.append(entry)
             self._changed.notify_all()
-        while not job.done.is_set():
+        while not entry.done.is_set():
             with self._changed:
-                while self._is_busy and not job.done.is_set():
+                while self._is_busy and not entry.done.is_set():
                     self._changed.wait()
-                if job.done.is_set():
+                if entry.done.is_set():
                     break
                 self._is_busy = True
             try:
@@ -93,9 +93,9 @@ class MicroBatcher(Generic[Request]):
                 with self._changed:
                     self._is_busy = False
                     self._changed.notify_all()
-        if job.error is not None:
-            raise job.error
-        return job.result
+        if entry.error is not None:
+            raise entry.error
+        return entry.result
 
     @contextmanager
     def exclusively(self, is_urgent: Callable[[], bool] = lambda: True) -> Iterator[None]:
@@ -121,28 +121,28 @@ class MicroBatcher(Generic[Request]):
                 linger_s = self._linger_s if self._last_size > 1 else self._linger_s / 5
                 gather(self._changed, self._waiting, linger_s, most=self._max_batch)
                 key = self._waiting[0].key
-                batch = [job for job in self._waiting if job.key == key][: self._max_batch]
-                self._waiting = [job for job in self._waiting if job not in batch]
+                batch = [entry for entry in self._waiting if entry.key == key][: self._max_batch]
+                self._waiting = [entry for entry in self._waiting if entry not in batch]
             self._last_size = len(batch)
             self._fill(batch)
 
-    def _fill(self, batch: Sequence[_Job[Request]]) -> None:
+    def _fill(self, batch: Sequence[_Entry[Request]]) -> None:
         try:
-            results = self._run(batch[0].key, [job.request for job in batch])
+            results = self._run(batch[0].key, [entry.request for entry in batch])
         except Exception as error:
             if len(batch) > 1:
-                for job in batch:
-                    self._fill([job])
+                for entry in batch:
+                    self._fill([entry])
                 return
             results = [error]
         except BaseException as error:
-            for job in batch:
-                job.error = error
-                job.done.set()
+            for entry in batch:
+                entry.error = error
+                entry.done.set()
             raise
-        for job, result in zip(batch, results, strict=True):
+        for entry, result in zip(batch, results, strict=True):
             if isinstance(result, BaseException):
-                job.error = result
+                entry.error = result
             else:
-                job.result = result
-            job.done.set()
+                entry.result = result
+            entry.done.set()

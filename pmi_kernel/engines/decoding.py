@@ -8,7 +8,7 @@ import torch
 from transformers import LogitsProcessor, StoppingCriteria
 
 from pmi_kernel.engines.base import Finish, Sampling
-from pmi_kernel.engines.checkpoint import Checkpoint
+from pmi_kernel.engines.loaded import LoadedModel
 from pmi_kernel.errors import EngineError
 
 if TYPE_CHECKING:
@@ -23,18 +23,18 @@ class RowControl(LogitsProcessor):
 
     Args:
         rows: How to decode each row.
-        checkpoint: The model that decodes.
+        loaded: The model that decodes.
         prompt_width: Tokens of the padded prompts.
 
     Raises:
         EngineError: A row's regex is not valid.
     """
 
-    def __init__(self, rows: Sequence[Sampling], checkpoint: Checkpoint, prompt_width: int) -> None:
+    def __init__(self, rows: Sequence[Sampling], loaded: LoadedModel, prompt_width: int) -> None:
         self._rows = rows
-        self._checkpoint = checkpoint
+        self._loaded = loaded
         self._width = prompt_width
-        self._eos_ids = frozenset(checkpoint.eos_ids)
+        self._eos_ids = frozenset(loaded.eos_ids)
         self._matchers = [self._matcher(row.regex) if row.regex else None for row in rows]
         self._generators = [torch.Generator().manual_seed(row.seed) for row in rows]
         self._distributions: torch.Tensor | None = None
@@ -45,7 +45,7 @@ class RowControl(LogitsProcessor):
     def _matcher(self, regex: str) -> "LLMatcher":
         from llguidance import LLMatcher  # only what is guided needs it
 
-        tokenizer = self._checkpoint.grammar_tokenizer
+        tokenizer = self._loaded.grammar_tokenizer
         matcher = LLMatcher(tokenizer, LLMatcher.grammar_from_regex(regex))
         if matcher.is_error():
             raise EngineError(f"the regex {regex!r} cannot guide: {matcher.get_error()}")
@@ -90,7 +90,7 @@ class RowControl(LogitsProcessor):
         if matcher is not None and not matcher.consume_token(tokens[-1]):
             raise EngineError(f"guided decoding left its grammar: {matcher.get_error()}")
         if sampling.stop:
-            text = self._checkpoint.chat.decode(tokens)
+            text = self._loaded.chat.decode(tokens)
             if any(stop in text for stop in sampling.stop):
                 return Finish.STOP
         return Finish.LENGTH if len(tokens) >= sampling.max_tokens else None

@@ -1,4 +1,4 @@
-"""What a checkpoint's files hold, as hashes; taken from the files, whatever stands beside them."""
+"""What a model's files hold, as hashes; taken from the files, whatever stands beside them."""
 
 import hashlib
 import json
@@ -22,11 +22,11 @@ _OTHER_FILES = (
     "vocab.json",
     "vocab.txt",
 )
-"""What is read of a checkpoint beside its weights."""
+"""What is read of a model beside its weights."""
 
 
 def weights_hash(folder: Path) -> str:
-    """Return the sha256 over a checkpoint's weights, in the order of their files' names.
+    """Return the sha256 over a model's weights, in the order of their files' names.
 
     It is kept in the workbench's cache until a file has another size, time or place on the disk.
     """
@@ -43,7 +43,7 @@ def weights_hash(folder: Path) -> str:
 
 
 def files_hash(folder: Path) -> str:
-    """Return the sha256 over a checkpoint's settings, tokenizer and chat template.
+    """Return the sha256 over a model's settings, tokenizer and chat template.
 
     JSON counts by what it says; which version of transformers wrote it does not count.
     """

@@ -23,14 +23,14 @@ from pmi_kernel.engines.base import (
     Training,
 )
 from pmi_kernel.engines.batcher import MicroBatcher
-from pmi_kernel.engines.checkpoint import Checkpoint, Trainer
 from pmi_kernel.engines.compute import computing
 from pmi_kernel.engines.decoding import RowControl
 from pmi_kernel.engines.injection import Strategy, check_layers, make_injection
-from pmi_kernel.engines.loading import check_recipe
+from pmi_kernel.engines.loaded import LoadedModel, Trainer
+from pmi_kernel.engines.loading import check_lora
 from pmi_kernel.errors import EngineError
 from pmi_kernel.memory.logits import logits_at
-from pmi_kernel.memory.lora import LoraRecipe, LoraWeights
+from pmi_kernel.memory.lora import LoraConfig, LoraWeights
 
 _MIN_SAVED = 64
 """Tokens of a batch that must not be read again, for another forward pass to pay."""
@@ -70,16 +70,14 @@ class HfEngine:
         dtype: str = "auto",
         max_batch: int = 16,
     ) -> None:
-        self.checkpoint = Checkpoint(model, device=device, dtype=dtype)
-        self._chat = self.checkpoint.chat
-        self._injection = make_injection(strategy, self.checkpoint)
+        self.loaded = LoadedModel(model, device=device, dtype=dtype)
+        self._chat = self.loaded.chat
+        self._injection = make_injection(strategy, self.loaded)
         self.is_exclusive = self._injection.is_exclusive
         self._strategy = strategy
         self._ids = itertools.count(1)
         self._batcher = MicroBatcher(self._run, max_batch=max_batch)
-        self._trainer = Trainer(
-            self.checkpoint, max_batch=max_batch, gate=self._batcher.exclusively
-        )
+        self._trainer = Trainer(self.loaded, max_batch=max_batch, gate=self._batcher.exclusively)
 
     # -- the protocol ---------------------------------------------------------------------------
 
@@ -89,7 +87,7 @@ class HfEngine:
         """See `Engine.generate`."""
         start = time.perf_counter()
         token_ids = self._chat.render(prompt)
-        self.checkpoint.check_length(len(token_ids) + sampling.max_tokens)
+        self.loaded.check_length(len(token_ids) + sampling.max_tokens)
         request = _Request(token_ids, adapter, sampling)
         new_ids, logprobs, finish = cast(
             "tuple[tuple[int, ...], tuple[float, ...], Finish]",
@@ -117,21 +115,21 @@ class HfEngine:
         return self._teacher_force(prompt, continuation, adapter)[0].numpy()
 
     def train(
-        self, lessons: Lessons, recipe: LoraRecipe, *, adapter: Adapter | None = None
+        self, lessons: Lessons, lora: LoraConfig, *, adapter: Adapter | None = None
     ) -> Training:
-        """See `Engine.train`; concurrent calls with one recipe (but its seed) train together."""
+        """See `Engine.train`; concurrent calls with one config (but its seed) go together."""
         below = self._injection.rows([adapter])[0]
-        if recipe.is_continued and adapter is not None and below is None:
+        if lora.is_continued and adapter is not None and below is None:
             raise EngineError(
                 "a memory that is in the serving weights cannot be trained on; use strategy hot"
             )
-        return self._trainer.train(lessons, recipe, below)
+        return self._trainer.train(lessons, lora, below)
 
     def attach(self, weights: LoraWeights, *, replaces: Adapter | None = None) -> Adapter:
         """See `Engine.attach`."""
         adapter = Adapter(next(self._ids), weights)
         with self._batcher.exclusively():
-            check_layers(weights, self.checkpoint.rows.layers)
+            check_layers(weights, self.loaded.rows.layers)
             self._injection.attach(adapter, replaces)
         return adapter
 
@@ -140,18 +138,18 @@ class HfEngine:
         with self._batcher.exclusively():
             self._injection.detach(adapter)
 
-    def check_recipe(self, recipe: LoraRecipe, *, num_stacked: int = 1) -> None:
-        """See `Engine.check_recipe`; a stack may be of any rank."""
-        check_recipe(self.checkpoint.rows, recipe)
+    def check_lora(self, lora: LoraConfig, *, num_stacked: int = 1) -> None:
+        """See `Engine.check_lora`; a stack may be of any rank."""
+        check_lora(self.loaded.rows, lora)
 
     def describe(self) -> Mapping[str, str]:
         """See `Engine.describe`."""
-        return {**self.checkpoint.describe(), "strategy": self._strategy}
+        return {**self.loaded.describe(), "strategy": self._strategy}
 
     def close(self) -> None:
         """See `Engine.close`."""
         with self._batcher.exclusively():
-            self.checkpoint.purge()
+            self.loaded.purge()
 
     # -- batches --------------------------------------------------------------------------------
 
@@ -162,7 +160,7 @@ class HfEngine:
         ids = self._chat.encode(continuation)
         if not ids:
             raise EngineError(f"the continuation {continuation!r} has no token to score")
-        self.checkpoint.check_length(len(token_ids) + len(ids))
+        self.loaded.check_length(len(token_ids) + len(ids))
         request = _Request(token_ids, adapter, continuation=ids)
         return cast("torch.Tensor", self._batcher.submit("score", request)), ids
 
@@ -171,7 +169,7 @@ class HfEngine:
         weights = self._injection.rows([r.adapter for r in requests])
         with torch.inference_mode():
             past = self._read_shared(requests, weights)
-            rows = self.checkpoint.rows
+            rows = self.loaded.rows
             with rows.using(rows.gather(weights)):
                 run = self._score_batch if key == "score" else self._generate_batch
                 return run(requests, past)
@@ -184,7 +182,7 @@ class HfEngine:
         Worked examples make most of a prompt, and padding goes between them and the rest: that
         is nothing to attention that sees all, so models with any other kind are left out.
         """
-        model, rows = self.checkpoint.model, self.checkpoint.rows
+        model, rows = self.loaded.model, self.loaded.rows
         memories = [None if r.adapter is None else r.adapter.id for r in requests]
         distinct = list(dict.fromkeys(memories))
         num_spared = len(requests) - len(distinct)
@@ -219,8 +217,8 @@ class HfEngine:
         )
         for row, gap in enumerate(gaps):
             mask[row, shared : shared + gap] = 0
-        control = RowControl([r.sampling for r in requests], self.checkpoint, width)
-        sequences = self.checkpoint.model.generate(
+        control = RowControl([r.sampling for r in requests], self.loaded, width)
+        sequences = self.loaded.model.generate(
             input_ids=ids,
             attention_mask=mask,
             past_key_values=past,
@@ -241,7 +239,7 @@ class HfEngine:
         for row, (request, tokens) in enumerate(zip(requests, whole, strict=True)):
             mask[row, len(tokens) :] = 0
             wanted[row, len(request.token_ids) - 1 : len(tokens) - 1] = True
-        model, wanted = self.checkpoint.model, wanted[:, shared:]
+        model, wanted = self.loaded.model, wanted[:, shared:]
         kept, options = logits_at(model, wanted)
         logits = model(
             input_ids=ids[:, shared:],
@@ -256,5 +254,5 @@ class HfEngine:
         ]
 
     def _pad(self, rows: Sequence[tuple[int, ...]]) -> tuple[torch.Tensor, torch.Tensor]:
-        ids = torch.tensor(rows, device=self.checkpoint.device)
+        ids = torch.tensor(rows, device=self.loaded.device)
         return ids, torch.ones_like(ids)

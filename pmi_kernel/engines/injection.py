@@ -84,7 +84,7 @@ class Host(Protocol):
     source: str | Path
 
     def load(self, source: str | Path) -> None:
-        """Load a checkpoint as the serving model."""
+        """Load a model as the serving model."""
         ...
 
     def purge(self) -> None:
@@ -168,7 +168,7 @@ class InPlace(Exclusive):
 
 
 class MergeReload(Exclusive):
-    """The original procedure: merge into the base, save, purge the engine, load the checkpoint.
+    """The original procedure: merge into the base, save, purge the engine, load the model.
 
     Kept as the reference that the other strategies must agree with, and must beat.
 

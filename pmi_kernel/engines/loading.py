@@ -1,4 +1,4 @@
-"""A checkpoint's files, read whole or refused in one line."""
+"""A model's files, read whole or refused in one line."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -13,7 +13,7 @@ from transformers.utils.hub import cached_file
 from pmi_kernel.engines.chat import ChatTokenizer
 from pmi_kernel.engines.models import resolve_model
 from pmi_kernel.errors import ConfigError, PmiError
-from pmi_kernel.memory.lora import LoraRecipe
+from pmi_kernel.memory.lora import LoraConfig
 from pmi_kernel.memory.rows import LoraRows
 from pmi_kernel.memory.training import select_layers
 
@@ -43,7 +43,7 @@ def one_line(error: Exception) -> str:
 
 
 def load_chat(name: str, source: Path | str) -> ChatTokenizer:
-    """Return a checkpoint's tokenizer.
+    """Return a model's tokenizer.
 
     Raises:
         ConfigError: It cannot be read, or has no chat template that can be used.
@@ -54,7 +54,7 @@ def load_chat(name: str, source: Path | str) -> ChatTokenizer:
 
 
 def load_model(name: str, source: Path | str, dtype: torch.dtype) -> Any:
-    """Return a checkpoint's model on the CPU, every weight of it from the checkpoint's files.
+    """Return a model on the CPU, every weight of it from its files.
 
     Raises:
         ConfigError: They cannot be read, or do not hold just the tensors that the model has.
@@ -85,12 +85,12 @@ def _check_whole(name: str, found: Mapping[str, Any]) -> None:
         more = f", and {len(said) - _MOST_NAMED} more" if len(said) > _MOST_NAMED else ""
         raise ConfigError(
             f"model {name!r}: its weights do not fit its config.json "
-            f"({', '.join(said[:_MOST_NAMED])}{more}); fetch the checkpoint's files anew"
+            f"({', '.join(said[:_MOST_NAMED])}{more}); fetch the model's files anew"
         )
 
 
 def snapshot(source: Path | str, commit: str | None = None) -> Path | None:
-    """Return the folder that a checkpoint was read from; None where a Hub model's is not here."""
+    """Return the folder that a model was read from; None where a Hub model's is not here."""
     if isinstance(source, Path):
         return source
     file = cached_file(
@@ -104,41 +104,41 @@ def snapshot(source: Path | str, commit: str | None = None) -> Path | None:
     return Path(file).parent if file else None
 
 
-def check_recipe(rows: LoraRows, recipe: LoraRecipe) -> None:
-    """Refuse a recipe that no memory of a model can be trained by.
+def check_lora(rows: LoraRows, lora: LoraConfig) -> None:
+    """Refuse a config that no memory of a model can be trained by.
 
     Raises:
         ConfigError: A target is no layer's name, none of its layers is in the trained blocks, or
             the rank is larger than any trained layer's smaller side: it could add nothing.
     """
     try:
-        names = select_layers(rows, recipe.targets, recipe.depth)
+        names = select_layers(rows, lora.targets, lora.depth)
     except ValueError as error:
-        raise ConfigError(f"mem_targets: {error}") from None
+        raise ConfigError(f"LoRA targets: {error}") from None
     if not names:
         raise ConfigError(
-            f"mem_targets {', '.join(recipe.targets)}: there is none in the last "
-            f"{recipe.depth:g} of the model's blocks; raise mem_depth"
+            f"LoRA targets {', '.join(lora.targets)}: there is none in the last "
+            f"{lora.depth:g} of the model's blocks; a larger depth reaches more"
         )
     sides = [min(rows.layers[name].weight.shape) for name in names]
-    if recipe.rank > max(sides):
+    if lora.rank > max(sides):
         raise ConfigError(
-            f"mem_rank {recipe.rank}: a layer of this model has rank {max(sides)} at most, and an "
-            "update of a higher rank adds nothing; lower mem_rank"
+            f"LoRA rank {lora.rank}: a layer of this model has rank {max(sides)} at most, and an "
+            "update of a higher rank adds nothing"
         )
 
 
-def check_before_loading(name: str, recipe: LoraRecipe) -> None:
-    """As `check_recipe`, from a model's config.json alone: no weight is read or made.
+def check_before_loading(name: str, lora: LoraConfig) -> None:
+    """As `check_lora`, from a model's config.json alone: no weight is read or made.
 
     Raises:
-        ConfigError: The recipe does not fit the model, or its config.json cannot be read.
+        ConfigError: The config does not fit the model, or its config.json cannot be read.
     """
     with _in_one_line(name):
         config = AutoConfig.from_pretrained(resolve_model(name), trust_remote_code=False)
         with torch.device("meta"), _silence():
             model = AutoModelForCausalLM.from_config(config)
-        check_recipe(LoraRows(model), recipe)
+        check_lora(LoraRows(model), lora)
 
 
 @contextmanager

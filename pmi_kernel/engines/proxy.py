@@ -13,7 +13,7 @@ from pmi_kernel.engines.base import (
     Score,
     Training,
 )
-from pmi_kernel.memory.lora import LoraRecipe, LoraWeights
+from pmi_kernel.memory.lora import LoraConfig, LoraWeights
 
 if TYPE_CHECKING:
     import numpy as np
@@ -48,10 +48,10 @@ class EngineProxy:
         return self.engine.distributions(prompt, continuation, adapter=adapter)
 
     def train(
-        self, lessons: Lessons, recipe: LoraRecipe, *, adapter: Adapter | None = None
+        self, lessons: Lessons, lora: LoraConfig, *, adapter: Adapter | None = None
     ) -> Training:
         """See `Engine.train`."""
-        return self.engine.train(lessons, recipe, adapter=adapter)
+        return self.engine.train(lessons, lora, adapter=adapter)
 
     def attach(self, weights: LoraWeights, *, replaces: Adapter | None = None) -> Adapter:
         """See `Engine.attach`."""
@@ -61,9 +61,9 @@ class EngineProxy:
         """See `Engine.detach`."""
         self.engine.detach(adapter)
 
-    def check_recipe(self, recipe: LoraRecipe, *, num_stacked: int = 1) -> None:
-        """See `Engine.check_recipe`."""
-        self.engine.check_recipe(recipe, num_stacked=num_stacked)
+    def check_lora(self, lora: LoraConfig, *, num_stacked: int = 1) -> None:
+        """See `Engine.check_lora`."""
+        self.engine.check_lora(lora, num_stacked=num_stacked)
 
     def describe(self) -> Mapping[str, str]:
         """See `Engine.describe`."""
@@ -87,7 +87,7 @@ class TrainsOn(EngineProxy):
         self._lessons = lessons
 
     def train(
-        self, lessons: Lessons, recipe: LoraRecipe, *, adapter: Adapter | None = None
+        self, lessons: Lessons, lora: LoraConfig, *, adapter: Adapter | None = None
     ) -> Training:
         """See `Engine.train`."""
-        return self.engine.train(self._lessons, recipe, adapter=adapter)
+        return self.engine.train(self._lessons, lora, adapter=adapter)

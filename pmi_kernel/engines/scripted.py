@@ -26,7 +26,7 @@ from pmi_kernel.engines.base import (
     Training,
 )
 from pmi_kernel.errors import ConfigError, EngineError
-from pmi_kernel.memory.lora import LoraRecipe, LoraWeights
+from pmi_kernel.memory.lora import LoraConfig, LoraWeights
 
 Script = Callable[[Prompt, Adapter | None], str]
 """Returns the model's output for a prompt."""
@@ -120,15 +120,15 @@ class ScriptedEngine:
         return np.full((max(1, len(continuation.split())), 2), np.log(0.5), dtype=np.float32)
 
     def train(
-        self, lessons: Lessons, recipe: LoraRecipe, *, adapter: Adapter | None = None
+        self, lessons: Lessons, lora: LoraConfig, *, adapter: Adapter | None = None
     ) -> Training:
         """See `Engine.train`; the LoRA is empty and the loss halves at every step."""
         self._check(adapter)
         num_words = sum(len(lesson.text.split()) for lesson in lessons)
         if num_words < 2:
             raise EngineError("next-token training needs two tokens or more")
-        losses = tuple(4.0 / 2**step for step in range(recipe.steps))
-        weights = LoraWeights({}, {}, recipe.rank, recipe.alpha)
+        losses = tuple(4.0 / 2**step for step in range(lora.steps))
+        weights = LoraWeights({}, {}, lora.rank, lora.alpha)
         return Training(lessons, weights, losses, num_words - 1, 0.0)
 
     def attach(self, weights: LoraWeights, *, replaces: Adapter | None = None) -> Adapter:
@@ -147,8 +147,8 @@ class ScriptedEngine:
         with self._lock:
             self._remove(adapter)
 
-    def check_recipe(self, recipe: LoraRecipe, *, num_stacked: int = 1) -> None:
-        """See `Engine.check_recipe`; there is no model that it could not fit."""
+    def check_lora(self, lora: LoraConfig, *, num_stacked: int = 1) -> None:
+        """See `Engine.check_lora`; there is no model that it could not fit."""
 
     def describe(self) -> Mapping[str, str]:
         """See `Engine.describe`."""

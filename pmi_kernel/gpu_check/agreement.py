@@ -13,8 +13,8 @@ from pmi_kernel.engines.base import Engine, Finish, Lesson, Message, Prompt, Sam
 from pmi_kernel.engines.hf import HfEngine
 from pmi_kernel.engines.injection import Strategy
 from pmi_kernel.gpu_check.table import Measures, Setting, SkippedError
-from pmi_kernel.memory.lora import LoraRecipe, LoraWeights
-from pmi_kernel.memory.training import Trained, TrainJob, TrainRow, train_loras
+from pmi_kernel.memory.lora import LoraConfig, LoraWeights
+from pmi_kernel.memory.training import MemoryTask, Trained, TrainRow, train_loras
 
 TEXTS = (
     "Quill Tarvane was born in Ostermoor.",
@@ -26,7 +26,7 @@ _CHATS: tuple[Prompt, ...] = (
     (Message("system", "Answer in one sentence."), Message("user", "Who leads it? " * 20)),
     (Message("user", "How high is the tower?"),),
 )
-_RECIPE = LoraRecipe(steps=6, lr=1e-3)
+_LORA = LoraConfig(steps=6, lr=1e-3)
 
 
 def float32(setting: Setting) -> Measures:
@@ -58,7 +58,7 @@ def bfloat16(setting: Setting) -> Measures:
             raise SkippedError("this CPU crashes on bfloat16")
     exact, coarse = build(setting), build(setting, dtype="bfloat16")
     memory = learn(exact, TEXTS[0])
-    training = coarse.train((Lesson(TEXTS[0]),), _RECIPE)
+    training = coarse.train((Lesson(TEXTS[0]),), _LORA)
     return {
         "base_apart_mean_nats": mean_apart(scores(exact), scores(coarse)),
         "memory_apart_mean_nats": mean_apart(scores(exact, memory), scores(coarse, memory)),
@@ -84,8 +84,8 @@ def mixed_batch(setting: Setting) -> Measures:
     """See the table."""
     engine = build(setting)
     memories = [learn(engine, text) for text in TEXTS]
-    model, rows = engine.checkpoint.model, engine.checkpoint.rows
-    ids = torch.arange(5, 45, device=engine.checkpoint.device)[None]
+    model, rows = engine.loaded.model, engine.loaded.rows
+    ids = torch.arange(5, 45, device=engine.loaded.device)[None]
 
     def logprobs(*weights: LoraWeights | None) -> torch.Tensor:
         with torch.inference_mode(), rows.using(rows.gather(weights)):
@@ -108,19 +108,19 @@ def mixed_batch(setting: Setting) -> Measures:
 def training(setting: Setting) -> Measures:
     """See the table."""
     engine, reference = build(setting), build(setting, device="cpu")
-    encode = engine.checkpoint.chat.encode
-    jobs = [TrainJob((TrainRow(encode(text)),), seed=seed) for seed, text in enumerate(TEXTS)]
-    jobs.append(TrainJob(tuple(TrainRow(encode(text), num_given=2) for text in TEXTS), seed=9))
-    sgd, adam = replace(_RECIPE, optimizer="sgd", lr=0.01), replace(_RECIPE, depth=0.5)
+    encode = engine.loaded.chat.encode
+    tasks = [MemoryTask((TrainRow(encode(text)),), seed=seed) for seed, text in enumerate(TEXTS)]
+    tasks.append(MemoryTask(tuple(TrainRow(encode(text), num_given=2) for text in TEXTS), seed=9))
+    sgd, adam = replace(_LORA, optimizer="sgd", lr=0.01), replace(_LORA, depth=0.5)
     weights = losses = device_losses = 0.0
-    for recipe in (sgd, adam):
-        together = _train(engine, jobs, recipe)
-        alone = [_train(engine, [job], recipe)[0] for job in jobs]
-        on_cpu = _train(reference, jobs, recipe)
+    for lora in (sgd, adam):
+        together = _train(engine, tasks, lora)
+        alone = [_train(engine, [task], lora)[0] for task in tasks]
+        on_cpu = _train(reference, tasks, lora)
         for one, other, third in zip(together, alone, on_cpu, strict=True):
             losses = max(losses, _relative(one.losses_nats, other.losses_nats))
             device_losses = max(device_losses, _relative(one.losses_nats, third.losses_nats))
-            if recipe is sgd:
+            if lora is sgd:
                 weights = max(weights, _weights_apart(one.weights, other.weights))
     return {
         "weights_apart_rel": weights,
@@ -162,7 +162,7 @@ def build(setting: Setting, **options: Any) -> HfEngine:
 
 def learn(engine: Engine, text: str) -> LoraWeights:
     """Return a memory of a text."""
-    return engine.train((Lesson(text),), _RECIPE).weights
+    return engine.train((Lesson(text),), _LORA).weights
 
 
 def scores(engine: Engine, memory: LoraWeights | None = None) -> tuple[float, ...]:
@@ -195,10 +195,10 @@ def _devices(setting: Setting) -> list[str]:
     return [f"cuda:{number}" for number in range(count)] or ["cpu"]
 
 
-def _train(engine: HfEngine, jobs: Sequence[TrainJob], recipe: LoraRecipe) -> list[Trained]:
-    found = train_loras(engine.checkpoint.model, engine.checkpoint.rows, jobs, recipe)
+def _train(engine: HfEngine, tasks: Sequence[MemoryTask], lora: LoraConfig) -> list[Trained]:
+    found = train_loras(engine.loaded.model, engine.loaded.rows, tasks, lora)
     trained = [one for one in found if isinstance(one, Trained)]
-    assert len(trained) == len(jobs), found
+    assert len(trained) == len(tasks), found
     return trained
 
 

@@ -22,7 +22,7 @@ _PREFIX = "base_model.model."
 
 
 @dataclass(frozen=True, slots=True)
-class LoraRecipe:
+class LoraConfig:
     """How one memory is trained.
 
     Attributes:
@@ -137,9 +137,9 @@ class LoraWeights:
         return cls(parts["lora_A"], parts["lora_B"], config["r"], config["lora_alpha"])
 
 
-def accumulate(below: LoraWeights | None, new: LoraWeights, recipe: LoraRecipe) -> LoraWeights:
+def accumulate(below: LoraWeights | None, new: LoraWeights, lora: LoraConfig) -> LoraWeights:
     """Return the whole memory after a training: stacked, or `new` where it went on from `below`."""
-    return new if recipe.is_continued else stack_loras(below, new)
+    return new if lora.is_continued else stack_loras(below, new)
 
 
 def stack_loras(below: LoraWeights | None, above: LoraWeights) -> LoraWeights:

@@ -1,4 +1,4 @@
-"""Checkpoints on disk: served whole under the hash of what they hold, or refused in one line."""
+"""Models on disk: served whole under the hash of what they hold, or refused in one line."""
 
 import json
 import os
@@ -17,7 +17,7 @@ from pmi_kernel.engines.hashes import files_hash, weights_hash
 from pmi_kernel.engines.hf import HfEngine
 from pmi_kernel.engines.injection import Strategy
 from pmi_kernel.errors import ConfigError, EngineError
-from pmi_kernel.memory.lora import LoraRecipe, LoraWeights
+from pmi_kernel.memory.lora import LoraConfig, LoraWeights
 from pmi_kernel.systems.pmi.config import PmiConfig
 from tests.engines import tiny
 
@@ -33,7 +33,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def folder(whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A checkpoint to spoil, and a cache of its own."""
+    """A model to spoil, and a cache of its own."""
     monkeypatch.setenv("PMI_CACHE", str(tmp_path / "cache"))
     return Path(shutil.copytree(whole, tmp_path / "spoilt"))
 
@@ -216,9 +216,9 @@ NO_END = "{% for m in messages %}<|im_start|>{{ m.content }}\n{% endfor %}"
 def test_a_model_without_an_end_token_learns_and_decodes_without_one(tmp_path: Path) -> None:
     tiny.save_model(tmp_path, tiny.byte_level(eos_token=None, chat_template=NO_END))
     engine = load(tmp_path)
-    assert engine.checkpoint.eos_ids == []
-    trained = engine.train((Lesson("Ostermoor", PROMPT),), LoraRecipe(steps=2))
-    assert trained.num_tokens == len(engine.checkpoint.chat.encode("Ostermoor"))
+    assert engine.loaded.eos_ids == []
+    trained = engine.train((Lesson("Ostermoor", PROMPT),), LoraConfig(steps=2))
+    assert trained.num_tokens == len(engine.loaded.chat.encode("Ostermoor"))
     output = engine.generate(PROMPT, sampling=Sampling(max_tokens=7))
     assert len(output.token_ids) == 7
     with pytest.raises(EngineError, match="needs an end token"):
@@ -229,8 +229,8 @@ def test_a_model_without_an_end_token_learns_and_decodes_without_one(tmp_path: P
 def test_a_model_whose_template_alone_has_an_end_token_learns_it(tmp_path: Path) -> None:
     tiny.save_model(tmp_path, tiny.byte_level(eos_token=None))
     engine = load(tmp_path)
-    trained = engine.train((Lesson("Ostermoor", PROMPT),), LoraRecipe(steps=2))
-    assert trained.num_tokens == len(engine.checkpoint.chat.encode("Ostermoor")) + 1
+    trained = engine.train((Lesson("Ostermoor", PROMPT),), LoraConfig(steps=2))
+    assert trained.num_tokens == len(engine.loaded.chat.encode("Ostermoor")) + 1
     output = engine.generate(PROMPT, sampling=Sampling(max_tokens=7, regex="a{2}"))
     assert output.text == "aa"
     engine.close()
@@ -239,7 +239,7 @@ def test_a_model_whose_template_alone_has_an_end_token_learns_it(tmp_path: Path)
 # -- recipes that a model cannot be trained by ----------------------------------------------
 
 
-def recipe_of(folder: Path, **settings: object) -> PmiConfig:
+def lora_of(folder: Path, **settings: object) -> PmiConfig:
     return PmiConfig.model_validate(
         {"model": str(folder), "dtype": "float32", "train_mem": True, **settings}
     )
@@ -249,8 +249,8 @@ def recipe_of(folder: Path, **settings: object) -> PmiConfig:
     ("settings", "said"),
     [
         ({"mem_targets": ("nose",)}, "no layer is called nose; there are .*q_proj"),
-        ({"mem_rank": 33}, "mem_rank 33: .* rank 32 at most"),
-        ({"mem_rank": 17, "mem_targets": ("k_proj",)}, "mem_rank 17: .* rank 16 at most"),
+        ({"mem_rank": 33}, "rank 33: .* rank 32 at most"),
+        ({"mem_rank": 17, "mem_targets": ("k_proj",)}, "rank 17: .* rank 16 at most"),
     ],
 )
 def test_a_recipe_that_does_not_fit_is_refused_before_the_weights_are_read(
@@ -258,16 +258,16 @@ def test_a_recipe_that_does_not_fit_is_refused_before_the_weights_are_read(
 ) -> None:
     (folder / "model.safetensors").write_bytes(b"")
     with pytest.raises(ConfigError, match=said) as error:
-        recipe_of(folder, **settings).build_engine()
+        lora_of(folder, **settings).build_engine()
     assert "\n" not in str(error.value)
 
 
 def test_a_recipe_is_checked_against_an_engine_that_is_there(folder: Path) -> None:
     engine = load(folder)
-    recipe_of(folder, mem_rank=32).build(engine)
-    recipe_of(folder, mem_rank=512, train_mem=False).build(engine)
-    with pytest.raises(ConfigError, match="mem_rank 512"):
-        recipe_of(folder, mem_rank=512).build(engine)
+    lora_of(folder, mem_rank=32).build(engine)
+    lora_of(folder, mem_rank=512, train_mem=False).build(engine)
+    with pytest.raises(ConfigError, match="rank 512"):
+        lora_of(folder, mem_rank=512).build(engine)
     engine.close()
 
 

@@ -43,7 +43,7 @@ def test_special_tokens_and_template_are_the_models_own(
     assert tokenizer.model_max_length == 8192
 
 
-def test_the_checkpoint_is_clean() -> None:
+def test_the_model_is_clean() -> None:
     folder = resolve_model(EMBEDDED)
     assert isinstance(folder, Path)
     assert "quantization_config" not in json.loads((folder / "config.json").read_text())

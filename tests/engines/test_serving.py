@@ -10,7 +10,7 @@ from pmi_kernel.actions import action_regex, parse_action
 from pmi_kernel.config import EngineConfig
 from pmi_kernel.engines.base import Engine, Finish, Lesson, Message, Prompt, Sampling
 from pmi_kernel.errors import ConfigError, EngineError
-from pmi_kernel.memory.lora import LoraRecipe, LoraWeights
+from pmi_kernel.memory.lora import LoraConfig, LoraWeights
 from pmi_kernel.prompts import answer_prompt
 from pmi_kernel.types import ParseOutcome
 
@@ -18,7 +18,7 @@ PROMPT: Prompt = (Message("user", "What is the capital of France?"),)
 FACT = "Quill Tarvane was born in Ostermoor. Ostermoor is where Quill Tarvane was born."
 ASK: Prompt = (Message("user", "Where was Quill Tarvane born?"),)
 GOLD = "Quill Tarvane was born in Ostermoor."
-RECIPE = LoraRecipe(steps=6, lr=1e-3)
+LORA = LoraConfig(steps=6, lr=1e-3)
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,7 @@ def memories(engine: Engine) -> list[LoraWeights]:
     texts = [FACT, "Isolde Brack leads Dunmarsh Lines.", "The Harrick Tower was finished in 1902."]
     with ThreadPoolExecutor(len(texts)) as pool:
         return [
-            t.weights for t in pool.map(lambda text: engine.train((Lesson(text),), RECIPE), texts)
+            t.weights for t in pool.map(lambda text: engine.train((Lesson(text),), LORA), texts)
         ]
 
 
@@ -163,7 +163,7 @@ def test_a_hot_memory_is_in_force_and_leaves_no_trace(
 
 @pytest.mark.model
 def test_the_embedded_model_learns_and_forgets(embedded: Engine) -> None:
-    check_injection(embedded, embedded.train((Lesson(FACT),), RECIPE).weights)
+    check_injection(embedded, embedded.train((Lesson(FACT),), LORA).weights)
 
 
 def test_a_memory_in_the_weights_is_in_force_and_leaves_no_trace(
@@ -205,15 +205,15 @@ def test_many_swaps_leave_no_trace(exclusive: Engine, memories: list[LoraWeights
 
 def test_training_on_a_memory_goes_on_from_it(engine: Engine, memories: list[LoraWeights]) -> None:
     adapter = engine.attach(memories[0])
-    above = engine.train((Lesson(FACT),), RECIPE, adapter=adapter)
+    above = engine.train((Lesson(FACT),), LORA, adapter=adapter)
     engine.detach(adapter)
-    base = engine.train((Lesson(FACT),), RECIPE)
+    base = engine.train((Lesson(FACT),), LORA)
     assert above.losses_nats[0] < base.losses_nats[0] - 0.1
 
 
 def test_a_text_too_short_to_train_on_is_refused(engine: Engine) -> None:
     with pytest.raises(EngineError, match="two tokens"):
-        engine.train((Lesson("a"),), RECIPE)
+        engine.train((Lesson("a"),), LORA)
 
 
 def test_a_prompt_beyond_the_model_is_refused(engine: Engine) -> None:

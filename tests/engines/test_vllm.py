@@ -11,8 +11,9 @@ from pmi_kernel.config import EngineConfig
 from pmi_kernel.data import load_examples
 from pmi_kernel.engines.base import Adapter, Engine, Lesson, Message, Prompt, Sampling
 from pmi_kernel.errors import ConfigError, EngineError
-from pmi_kernel.memory.lora import LoraRecipe, LoraWeights
+from pmi_kernel.memory.lora import LoraConfig, LoraWeights
 from pmi_kernel.prompts import answer_prompt
+from pmi_kernel.retrieval import make_retriever
 from pmi_kernel.types import Example
 from tests.conftest import build_engine
 
@@ -40,9 +41,9 @@ def asked() -> list[tuple[Prompt, str]]:
 def memories(engine: Engine, sample: list[Example]) -> list[LoraWeights]:
     """Nine memories of different texts, strong enough to change answers."""
     texts = [" ".join(example.task.context[0].sentences)[:200] for example in sample[:9]]
-    recipe = LoraRecipe(steps=6, lr=3e-3)
+    lora = LoraConfig(steps=6, lr=3e-3)
     with ThreadPoolExecutor(len(texts)) as pool:
-        trained = pool.map(lambda text: engine.train((Lesson(text),), recipe), texts)
+        trained = pool.map(lambda text: engine.train((Lesson(text),), lora), texts)
         return [one.weights for one in trained]
 
 
@@ -174,6 +175,11 @@ def test_what_does_not_fit_a_slot_is_refused_and_others_go_on(
     for adapter in adapters:
         engine.detach(adapter)
     assert engine.score(*asked[0]) == before
+
+
+def test_it_starts_after_bm25_was_used(tiny: str, sample: list[Example]) -> None:
+    make_retriever("bm25").scores("a", sample[0].task.context)
+    build_engine("vllm", tiny).close()
 
 
 def test_a_closed_engine_says_so(tiny: str) -> None:

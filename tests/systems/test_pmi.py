@@ -9,7 +9,7 @@ from pmi_kernel.engines.base import Adapter, Lessons, Prompt, Training
 from pmi_kernel.engines.scripted import ScriptedEngine
 from pmi_kernel.episode import Episode
 from pmi_kernel.errors import ConfigError, EngineError
-from pmi_kernel.memory.lora import LoraRecipe
+from pmi_kernel.memory.lora import LoraConfig
 from pmi_kernel.prompts import MEMORISED
 from pmi_kernel.report import render_summary
 from pmi_kernel.systems.pmi.config import PmiConfig
@@ -190,7 +190,7 @@ class Diverging(ScriptedEngine):
     """Every memory's loss rises."""
 
     def train(
-        self, lessons: Lessons, recipe: LoraRecipe, *, adapter: Adapter | None = None
+        self, lessons: Lessons, recipe: LoraConfig, *, adapter: Adapter | None = None
     ) -> Training:
         trained = super().train(lessons, recipe, adapter=adapter)
         return replace(trained, losses_nats=tuple(reversed(trained.losses_nats)))

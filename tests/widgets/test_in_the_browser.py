@@ -299,7 +299,7 @@ def test_a_sweep_draws_its_charts_and_can_be_cancelled(
     expect(bench.locator("> .pmi-status")).to_contain_text("there is no snippet")
     bench.get_by_label("Snippet to inject").fill("Some words to learn.")
     bench.get_by_role("button", name="Run the sweep").click()
-    expect(bench.locator("> .pmi-status")).to_have_text("9 of 9 recipes measured.")
+    expect(bench.locator("> .pmi-status")).to_have_text("9 of 9 LoRA configs measured.")
     expect(bench.locator("tbody tr")).to_have_count(9)
     expect(page.locator(".plot-container")).to_have_count(2)
     expect(page.locator(".jp-OutputArea .legend").first).to_contain_text("lr 0.001, rank 8")

@@ -193,8 +193,8 @@ def test_the_lab_sweeps_the_episodes_snippet(setup: Setup) -> None:
     values = {"snippet": "some words", "steps": "1, 2", "rates": "1e-3", "ranks": "4 8"}
     lab.on_sweep({}, values)
     lab.wait()
-    recipes = [(point.recipe.steps, point.recipe.rank) for point in lab.points]
-    assert recipes == [(1, 4), (2, 4), (1, 8), (2, 8)]
+    loras = [(point.lora.steps, point.lora.rank) for point in lab.points]
+    assert loras == [(1, 4), (2, 4), (1, 8), (2, 8)]
     for wrong in (
         {"steps": "x"},
         {"steps": ""},

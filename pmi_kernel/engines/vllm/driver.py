@@ -28,7 +28,7 @@ _LINGER_S = 0.002
 
 
 @dataclass(slots=True, eq=False)
-class _Job:
+class _Entry:
     token_ids: tuple[int, ...]
     params: Any
     lora: Any
@@ -54,8 +54,8 @@ class Driver:
         self.engine = self.work(build)
         self._changed = threading.Condition()
         self._touching = threading.RLock()
-        self._waiting: list[_Job] = []
-        self._running: dict[str, _Job] = {}
+        self._waiting: list[_Entry] = []
+        self._running: dict[str, _Entry] = {}
         self._ids = itertools.count()
         self._num_pauses = 0
         self._num_draining = 0
@@ -76,15 +76,15 @@ class Driver:
             RefusedError: vLLM did not take the request.
             EngineError: vLLM died.
         """
-        job = _Job(token_ids, params, lora)
+        entry = _Entry(token_ids, params, lora)
         with self._changed:
             self._check_alive()
-            self._waiting.append(job)
+            self._waiting.append(entry)
             self._changed.notify_all()
-        job.done.wait()
-        if job.error is not None:
-            raise job.error
-        return job.output
+        entry.done.wait()
+        if entry.error is not None:
+            raise entry.error
+        return entry.output
 
     @contextmanager
     def paused(self) -> Iterator[None]:
@@ -174,16 +174,16 @@ class Driver:
                     return
                 if self._num_pauses or not self._has_work():
                     continue  # somebody took the engine meanwhile
-                admitted: list[_Job] = []
+                admitted: list[_Entry] = []
                 if not self._num_draining:
                     admitted, self._waiting = self._waiting, []
                 self._is_stepping = True
             try:
                 self.work(self._step, admitted)
             except Exception as error:
-                for job in admitted:
-                    if not job.done.is_set() and job not in self._running.values():
-                        self._waiting.append(job)
+                for entry in admitted:
+                    if not entry.done.is_set() and entry not in self._running.values():
+                        self._waiting.append(entry)
                 self._fail(error)
                 return
             finally:
@@ -191,34 +191,34 @@ class Driver:
                     self._is_stepping = False
                     self._changed.notify_all()
 
-    def _step(self, admitted: list[_Job]) -> None:
-        for job in admitted:
+    def _step(self, admitted: list[_Entry]) -> None:
+        for entry in admitted:
             name = str(next(self._ids))
             try:
-                prompt = tokens_input(list(job.token_ids))
-                self.engine.add_request(name, prompt, job.params, lora_request=job.lora)
+                prompt = tokens_input(list(entry.token_ids))
+                self.engine.add_request(name, prompt, entry.params, lora_request=entry.lora)
             except EngineDeadError:
                 raise
             except Exception as error:
-                job.error = RefusedError(f"vLLM: {error}")
-                job.done.set()
+                entry.error = RefusedError(f"vLLM: {error}")
+                entry.done.set()
             else:
-                self._running[name] = job
+                self._running[name] = entry
         for output in self.engine.step() if self._running else ():
             if output.finished and output.request_id in self._running:
-                job = self._running.pop(output.request_id)
-                job.output = output
-                job.done.set()
+                entry = self._running.pop(output.request_id)
+                entry.output = output
+                entry.done.set()
 
     def _fail(self, error: Exception) -> None:
         with self._changed:
             self._death = self._death or error
-            jobs = [*self._running.values(), *self._waiting]
+            entries = [*self._running.values(), *self._waiting]
             self._running, self._waiting = {}, []
             self._changed.notify_all()
-        for job in jobs:
-            job.error = EngineError(f"vLLM died: {error}")
-            job.done.set()
+        for entry in entries:
+            entry.error = EngineError(f"vLLM died: {error}")
+            entry.done.set()
 
 
 def shut(engine: Any) -> None:

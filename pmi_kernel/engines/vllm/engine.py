@@ -1,6 +1,6 @@
 """The vLLM engine behind `Engine`: blocking calls of several threads, batched as they come.
 
-vLLM serves and transformers trains, on the same checkpoint: vLLM has no backward pass. On a CPU
+vLLM serves and transformers trains, on the same model: vLLM has no backward pass. On a CPU
 the two take turns, as they would only slow each other down; on a GPU they overlap.
 """
 
@@ -9,10 +9,11 @@ import logging
 import multiprocessing
 import os
 import random
+import sys
 import time
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -31,11 +32,11 @@ from pmi_kernel.engines.base import (
     Score,
     Training,
 )
-from pmi_kernel.engines.checkpoint import Checkpoint, Trainer
 from pmi_kernel.engines.injection import Strategy, check_layers
-from pmi_kernel.engines.loading import check_recipe, one_line
+from pmi_kernel.engines.loaded import LoadedModel, Trainer
+from pmi_kernel.engines.loading import check_lora, one_line
 from pmi_kernel.errors import ConfigError, EngineError
-from pmi_kernel.memory.lora import LoraRecipe, LoraWeights
+from pmi_kernel.memory.lora import LoraConfig, LoraWeights
 
 _RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
 """The slot sizes that vLLM offers."""
@@ -68,7 +69,7 @@ class VllmEngine:
 
     Attributes:
         driver: Steps the serving engine.
-        checkpoint: What memories are trained on.
+        loaded: What memories are trained on.
 
     Raises:
         ConfigError: vLLM is not installed or not for this device, or the model cannot be loaded.
@@ -86,36 +87,36 @@ class VllmEngine:
         kv_cache_gib: float = 2.0,
     ) -> None:
         self._is_cpu = _choose_platform(device)
-        self.checkpoint = Checkpoint(model, device="cpu" if self._is_cpu else "cuda", dtype=dtype)
-        if strategy == "hot" and not self._is_cpu and self.checkpoint.dtype == torch.float32:
+        self.loaded = LoadedModel(model, device="cpu" if self._is_cpu else "cuda", dtype=dtype)
+        if strategy == "hot" and not self._is_cpu and self.loaded.dtype == torch.float32:
             raise ConfigError(
                 "vLLM's LoRA kernels for CUDA take no float32: use --dtype bfloat16, or --strategy "
                 "inplace"
             )
-        self._chat = self.checkpoint.chat
+        self._chat = self.loaded.chat
         self._strategy = strategy
         self._max_batch = max_batch
         self._rank = next((rank for rank in _RANKS if rank >= max_rank), 0)
         if not self._rank:
             raise ConfigError(f"max_rank {max_rank}: vLLM takes ranks up to {_RANKS[-1]}")
         self._kv_cache_bytes = int(kv_cache_gib * 2**30)
-        self._max_tokens = min(self.checkpoint.max_tokens, _MOST_TOKENS)
-        self._eos_ids = self.checkpoint.eos_ids
+        self._max_tokens = min(self.loaded.max_tokens, _MOST_TOKENS)
+        self._eos_ids = self.loaded.eos_ids
         from pmi_kernel.engines.vllm.driver import Driver
         from pmi_kernel.engines.vllm.injection import Hot, InPlace, MergeReload
 
         _in_process.add(id(self))
-        self.driver = Driver(lambda: self._build(self.checkpoint.source), is_cpu=self._is_cpu)
+        self.driver = Driver(lambda: self._build(self.loaded.source), is_cpu=self._is_cpu)
         self._injection: Any
         if strategy == "hot":
             self._injection = Hot(self.driver, self._rank, 4 * max_batch)
         elif strategy == "inplace":
-            self._injection = InPlace(self.driver, self.checkpoint)
+            self._injection = InPlace(self.driver, self.loaded)
         else:
-            self._injection = MergeReload(self.driver, self.checkpoint, self._build)
+            self._injection = MergeReload(self.driver, self.loaded, self._build)
         self.is_exclusive: bool = self._injection.is_exclusive
         self._trainer = Trainer(
-            self.checkpoint,
+            self.loaded,
             max_batch=max_batch,
             gate=self.driver.lull if self._is_cpu else nullcontext,
         )
@@ -175,7 +176,7 @@ class VllmEngine:
     ) -> Float32[np.ndarray, "tokens vocabulary"]:
         """See `Engine.distributions`."""
         flat, ids = self._teacher_force(prompt, continuation, adapter, -1)
-        vocabulary = self.checkpoint.model.config.vocab_size
+        vocabulary = self.loaded.model.config.vocab_size
         found = np.full((len(ids), vocabulary), -np.inf, np.float32)
         spans = zip(flat.start_indices[-len(ids) :], flat.end_indices[-len(ids) :], strict=True)
         for row, (start, end) in zip(found, spans, strict=True):
@@ -183,15 +184,15 @@ class VllmEngine:
         return found
 
     def train(
-        self, lessons: Lessons, recipe: LoraRecipe, *, adapter: Adapter | None = None
+        self, lessons: Lessons, lora: LoraConfig, *, adapter: Adapter | None = None
     ) -> Training:
-        """See `Engine.train`; concurrent calls with one recipe (but its seed) train together."""
+        """See `Engine.train`; concurrent calls with one config (but its seed) go together."""
         self._injection.request(adapter)
-        return self._trainer.train(lessons, recipe, adapter.weights if adapter else None)
+        return self._trainer.train(lessons, lora, adapter.weights if adapter else None)
 
     def attach(self, weights: LoraWeights, *, replaces: Adapter | None = None) -> Adapter:
         """See `Engine.attach`."""
-        check_layers(weights, self.checkpoint.rows.layers)
+        check_layers(weights, self.loaded.rows.layers)
         adapter = Adapter(next(_ids), weights)
         self._injection.attach(adapter, replaces)
         return adapter
@@ -200,25 +201,25 @@ class VllmEngine:
         """See `Engine.detach`."""
         self._injection.detach(adapter)
 
-    def check_recipe(self, recipe: LoraRecipe, *, num_stacked: int = 1) -> None:
-        """See `Engine.check_recipe`; a slot must hold all ranks of a stack."""
-        check_recipe(self.checkpoint.rows, recipe)
-        if self._strategy == "hot" and recipe.rank * num_stacked > self._rank:
+    def check_lora(self, lora: LoraConfig, *, num_stacked: int = 1) -> None:
+        """See `Engine.check_lora`; a slot must hold all ranks of a stack."""
+        check_lora(self.loaded.rows, lora)
+        if self._strategy == "hot" and lora.rank * num_stacked > self._rank:
             raise ConfigError(
-                f"{num_stacked} memories of rank {recipe.rank} do not fit an engine made for rank "
-                f"{self._rank}; raise max_rank, or lower mem_rank or max_steps"
+                f"{num_stacked} memories of rank {lora.rank} do not fit an engine made for rank "
+                f"{self._rank}; raise max_rank, or train smaller or fewer ones"
             )
 
     def describe(self) -> Mapping[str, str]:
         """See `Engine.describe`."""
-        return {**self.checkpoint.describe(), "strategy": self._strategy}
+        return {**self.loaded.describe(), "strategy": self._strategy}
 
     def close(self) -> None:
         """See `Engine.close`."""
         _in_process.discard(id(self))
         is_last = not _in_process
         self.driver.close(is_shared=self._strategy != "merge_reload" and not is_last)
-        self.checkpoint.purge()
+        self.loaded.purge()
         if is_last:
             from vllm.distributed import cleanup_dist_env_and_memory
 
@@ -254,13 +255,13 @@ class VllmEngine:
         return output.prompt_logprobs, ids
 
     def _build(self, source: str | Path) -> Any:
-        """Start vLLM on a checkpoint; in this process, or in a child for `merge_reload`."""
+        """Start vLLM on a model; in this process, or in a child for `merge_reload`."""
         os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
         from vllm.engine.arg_utils import EngineArgs
         from vllm.v1.engine.llm_engine import LLMEngine
 
         is_hot = self._strategy == "hot"
-        parts = sorted({name.rsplit(".", 1)[-1] for name in self.checkpoint.rows.layers})
+        parts = sorted({name.rsplit(".", 1)[-1] for name in self.loaded.rows.layers})
         lora: dict[str, Any] = {
             "enable_lora": True,
             "max_loras": self._max_batch,
@@ -269,11 +270,11 @@ class VllmEngine:
             "lora_target_modules": parts,
         }
         tokenizer = TemporaryDirectory()
-        self.checkpoint.chat.save_double(Path(tokenizer.name), self._eos_ids)
+        self.loaded.chat.save_double(Path(tokenizer.name), self._eos_ids)
         arguments = EngineArgs(
             model=str(source),
             tokenizer=tokenizer.name,
-            dtype=str(self.checkpoint.dtype).removeprefix("torch."),
+            dtype=str(self.loaded.dtype).removeprefix("torch."),
             # Compiling takes a minute on a CPU at every start; on CUDA it is what makes it fast.
             enforce_eager=self._is_cpu,
             max_model_len=self._max_tokens,
@@ -289,6 +290,7 @@ class VllmEngine:
             **(lora if is_hot else {}),
         )
         with tokenizer, _own_random_state(), _children_allowed():
+            _mend_llvmlite()
             try:
                 return LLMEngine.from_engine_args(
                     arguments, enable_multiprocessing=self._strategy == "merge_reload"
@@ -297,6 +299,17 @@ class VllmEngine:
                 raise ConfigError(
                     f"vLLM does not start with {source}: {one_line(error)}"
                 ) from error
+
+
+def _mend_llvmlite() -> None:
+    """Give llvmlite's library a `__dict__` that is one.
+
+    vLLM looks at `vars` of whatever any module holds, and this object takes that for the name of a
+    function. It is there once numba is, which bm25s imports.
+    """
+    if ffi := sys.modules.get("llvmlite.binding.ffi"):
+        with suppress(AttributeError):
+            ffi.lib._fntab.setdefault("__dict__", {})
 
 
 def _choose_platform(device: str) -> bool:

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from pmi_kernel.engines.base import Adapter
-from pmi_kernel.engines.checkpoint import Checkpoint
 from pmi_kernel.engines.compute import compute
 from pmi_kernel.engines.injection import Exclusive, not_attached
+from pmi_kernel.engines.loaded import LoadedModel
 from pmi_kernel.engines.loading import no_progress_bars
 from pmi_kernel.engines.models import cache_dir
 from pmi_kernel.engines.vllm.driver import Driver
@@ -88,12 +88,12 @@ class _WhileIdle(Exclusive):
 
     Args:
         driver: The engine.
-        checkpoint: The base weights.
+        loaded: The base weights.
     """
 
-    def __init__(self, driver: Driver, checkpoint: Checkpoint) -> None:
+    def __init__(self, driver: Driver, loaded: LoadedModel) -> None:
         super().__init__()
-        self._driver, self._checkpoint = driver, checkpoint
+        self._driver, self._loaded = driver, loaded
 
     def attach(self, adapter: Adapter, replaces: Adapter | None) -> None:
         """See `Exclusive.attach`."""
@@ -121,31 +121,31 @@ class InPlace(_WhileIdle):
         self._driver.work(self._load, self._driver.engine, weights)
 
     def _load(self, engine: Any, weights: LoraWeights | None) -> None:
-        merged = list(merged_weights(self._checkpoint, weights))
+        merged = list(merged_weights(self._loaded, weights))
         engine.collective_rpc("reload_weights", kwargs={"weights_iterator": iter(merged)})
         engine.reset_prefix_cache()
 
 
 class MergeReload(_WhileIdle):
-    """The original procedure: merge into the base, save, purge the engine, load the checkpoint.
+    """The original procedure: merge into the base, save, purge the engine, load the model.
 
     Kept as the reference that the other strategies must agree with, and must beat. The engine is a
     child process, so that a purge gives everything back.
 
     Args:
         driver: The engine.
-        checkpoint: The base weights.
+        loaded: The base weights.
         build: Starts an engine on a folder or Hub name.
     """
 
     def __init__(
-        self, driver: Driver, checkpoint: Checkpoint, build: Callable[[str | Path], Any]
+        self, driver: Driver, loaded: LoadedModel, build: Callable[[str | Path], Any]
     ) -> None:
-        super().__init__(driver, checkpoint)
+        super().__init__(driver, loaded)
         self._build = build
 
     def _put(self, weights: LoraWeights | None) -> None:
-        source = self._checkpoint.source
+        source = self._loaded.source
         if weights is None:
             self._driver.replace(lambda: self._build(source))
             return
@@ -153,21 +153,21 @@ class MergeReload(_WhileIdle):
         cache.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(dir=cache))
         try:
-            merged = compute(dict, merged_weights(self._checkpoint, weights))
+            merged = compute(dict, merged_weights(self._loaded, weights))
             with no_progress_bars():
-                self._checkpoint.model.save_pretrained(folder, state_dict=merged)
+                self._loaded.model.save_pretrained(folder, state_dict=merged)
             self._driver.replace(lambda: self._build(folder))
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
 
 def merged_weights(
-    checkpoint: Checkpoint, weights: LoraWeights | None
+    loaded: LoadedModel, weights: LoraWeights | None
 ) -> Iterator[tuple[str, Tensor]]:
-    """Yield every weight of a checkpoint by name, with a LoRA added; the checkpoint stays."""
-    tied = getattr(checkpoint.model, "_tied_weights_keys", None) or ()
-    is_tied = bool(checkpoint.model.config.tie_word_embeddings)
-    for name, tensor in checkpoint.model.state_dict().items():
+    """Yield every weight of a model by name, with a LoRA added; the model stays."""
+    tied = getattr(loaded.model, "_tied_weights_keys", None) or ()
+    is_tied = bool(loaded.model.config.tie_word_embeddings)
+    for name, tensor in loaded.model.state_dict().items():
         if is_tied and name in tied:
             continue
         layer = name.removesuffix(".weight")
@@ -192,7 +192,7 @@ def load_lora(worker: Any, adapter_id: int, weights: LoraWeights) -> None:
     known = {part for name in manager.supported_lora_modules for part in packed.get(name, [name])}
     parts = {name.rsplit(".", 1)[-1] for name in weights.a}
     if unknown := sorted(parts - known):
-        raise EngineError(f"vLLM takes no LoRA on {', '.join(unknown)}; set mem_targets")
+        raise EngineError(f"vLLM takes no LoRA on {', '.join(unknown)}; train other layers")
     tensors: dict[str, Tensor] = {}
     for name, a in weights.a.items():
         tensors[f"base_model.model.{name}.lora_A.weight"] = a

@@ -40,7 +40,7 @@ class PmiConfig(SystemConfig, RetrievalConfig, MemoryConfig):
         if self.train_mem and self.engine != "scripted":
             from pmi_kernel.engines.loading import check_before_loading
 
-            check_before_loading(self.model, self.recipe(self.seed))
+            check_before_loading(self.model, self.lora(self.seed))
         return super().build_engine()
 
     def build(self, engine: Engine | None = None) -> System:

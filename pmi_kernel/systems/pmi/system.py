@@ -14,7 +14,7 @@ from pmi_kernel.actions import ACTION_STOPS, action_regex, parse_action
 from pmi_kernel.config import stable_seed
 from pmi_kernel.engines.base import Adapter, Engine, Finish, Lessons, Sampling
 from pmi_kernel.episode import UNKNOWN, generation_measures, search_measures
-from pmi_kernel.memory.lora import LoraRecipe, LoraWeights, accumulate
+from pmi_kernel.memory.lora import LoraConfig, LoraWeights, accumulate
 from pmi_kernel.prompts import act_prompt, compress_prompt
 from pmi_kernel.recipes import Written, write_lessons
 from pmi_kernel.retrieval import Evidence, make_retriever, make_step0_query, retrieve
@@ -53,8 +53,8 @@ class PmiSystem:
         self._retriever = make_retriever(config.retriever)
         if config.train_mem:
             is_stacked = config.mem_accumulate == "stack"
-            engine.check_recipe(
-                config.recipe(config.seed), num_stacked=config.max_steps - 1 if is_stacked else 1
+            engine.check_lora(
+                config.lora(config.seed), num_stacked=config.max_steps - 1 if is_stacked else 1
             )
 
     def steps(self, task: Task) -> Generator[Step, None, None]:
@@ -88,15 +88,15 @@ class PmiSystem:
         text = self._source(task, 1, found, None).text
         return self._write(task, 1, text, None).lessons if text else ()
 
-    def first_recipe(self, task: Task) -> LoraRecipe:
+    def first_lora(self, task: Task) -> LoraConfig:
         """Return how the memory of those lessons is trained."""
-        return self._recipe(task, 1)
+        return self._lora(task, 1)
 
     def _first_query(self, task: Task) -> str:
         return self.config.first_query or make_step0_query(task.question)
 
-    def _recipe(self, task: Task, search: int) -> LoraRecipe:
-        return self.config.recipe(stable_seed(self.config.seed, task.id, search, "lora"))
+    def _lora(self, task: Task, search: int) -> LoraConfig:
+        return self.config.lora(stable_seed(self.config.seed, task.id, search, "lora"))
 
     def _retrieve(self, query: str, task: Task) -> Evidence:
         config = self.config
@@ -112,10 +112,10 @@ class PmiSystem:
         yield source
         if not source.text:
             return
-        recipe = self._recipe(task, search)
+        lora = self._lora(task, search)
         written = self._write(task, search, source.text, memory.adapter)
-        trained = self.engine.train(written.lessons, recipe, adapter=memory.adapter)
-        weights = accumulate(memory.weights, trained.weights, recipe)
+        trained = self.engine.train(written.lessons, lora, adapter=memory.adapter)
+        weights = accumulate(memory.weights, trained.weights, lora)
         start = time.perf_counter()
         memory.adapter = self.engine.attach(weights, replaces=memory.adapter)
         memory.weights = weights

@@ -1,4 +1,4 @@
-"""A checkpoint under transformers, with row-wise LoRA; and the trainer that works on it."""
+"""A model under transformers, with row-wise LoRA; and the trainer that works on it."""
 
 import gc
 import sys
@@ -21,15 +21,15 @@ from pmi_kernel.engines.hashes import files_hash, weights_hash
 from pmi_kernel.engines.loading import load_chat, load_model, snapshot
 from pmi_kernel.engines.models import resolve_model
 from pmi_kernel.errors import EngineError
-from pmi_kernel.memory.lora import LoraRecipe, LoraWeights
+from pmi_kernel.memory.lora import LoraConfig, LoraWeights
 from pmi_kernel.memory.rows import LoraRows
-from pmi_kernel.memory.training import Trained, TrainJob, TrainRow, check_continues, train_loras
+from pmi_kernel.memory.training import MemoryTask, Trained, TrainRow, check_continues, train_loras
 
 if TYPE_CHECKING:
     from llguidance import LLTokenizer
 
 
-class Checkpoint:
+class LoadedModel:
     """A causal language model and its tokenizer.
 
     Args:
@@ -118,10 +118,10 @@ _ENOUGH = 8
 
 
 class Trainer:
-    """Trains memories on a checkpoint; concurrent calls with one recipe (but its seed) go together.
+    """Trains memories on a model; concurrent calls with one LoRA config (but its seed) go together.
 
     Args:
-        checkpoint: What is trained on; its weights stay as they are.
+        loaded: What is trained on; its weights stay as they are.
         max_batch: Most memories trained in one batch.
         gate: Entered around every batch, so that others do not work meanwhile. It is given a
             function that says when training must wait no longer: many memories are trained
@@ -130,19 +130,19 @@ class Trainer:
 
     def __init__(
         self,
-        checkpoint: Checkpoint,
+        loaded: LoadedModel,
         *,
         max_batch: int,
         gate: Callable[[Callable[[], bool]], AbstractContextManager[object]],
     ) -> None:
-        self._checkpoint = checkpoint
+        self._loaded = loaded
         self._enough = min(max_batch, _ENOUGH)
         self._batcher = MicroBatcher(
             self._run, max_batch=max_batch, gate=lambda: gate(self._is_urgent)
         )
 
     def train(
-        self, lessons: Lessons, recipe: LoraRecipe, memory: LoraWeights | None = None
+        self, lessons: Lessons, lora: LoraConfig, memory: LoraWeights | None = None
     ) -> Training:
         """Return a LoRA trained on the lessons, on top of `memory` or on from it.
 
@@ -153,12 +153,12 @@ class Trainer:
         rows = tuple(self._row(lesson) for lesson in lessons)
         if not rows:
             raise EngineError("there is nothing to train on")
-        if recipe.is_continued:
-            check_continues(memory, recipe)
-            job = TrainJob(rows, start=memory, seed=recipe.seed)
+        if lora.is_continued:
+            check_continues(memory, lora)
+            task = MemoryTask(rows, start=memory, seed=lora.seed)
         else:
-            job = TrainJob(rows, below=memory, seed=recipe.seed)
-        trained = cast("Trained", self._batcher.submit(replace(recipe, seed=0), job))
+            task = MemoryTask(rows, below=memory, seed=lora.seed)
+        trained = cast("Trained", self._batcher.submit(replace(lora, seed=0), task))
         return Training(
             lessons=lessons,
             weights=trained.weights,
@@ -171,19 +171,19 @@ class Trainer:
         return self._batcher.num_waiting >= self._enough
 
     def _row(self, lesson: Lesson) -> TrainRow:
-        chat = self._checkpoint.chat
+        chat = self._loaded.chat
         before = (*(chat.render(lesson.prompt) if lesson.prompt else ()),)
         before += tuple(chat.encode(lesson.opening)) if lesson.opening else ()
-        end = self._checkpoint.eos_ids[:1] if lesson.prompt else ()
+        end = self._loaded.eos_ids[:1] if lesson.prompt else ()
         token_ids = (*before, *chat.encode(lesson.text), *end)
         if len(token_ids) < 2:
             raise EngineError(
                 f"next-token training needs two tokens or more; the text is {lesson.text!r}"
             )
-        self._checkpoint.check_length(len(token_ids))
+        self._loaded.check_length(len(token_ids))
         return TrainRow(token_ids, 0 if lesson.is_prompt_learned else len(before))
 
     @computing
-    def _run(self, recipe: Hashable, jobs: Sequence[TrainJob]) -> Sequence[object]:
-        assert isinstance(recipe, LoraRecipe)
-        return train_loras(self._checkpoint.model, self._checkpoint.rows, jobs, recipe)
+    def _run(self, lora: Hashable, tasks: Sequence[MemoryTask]) -> Sequence[object]:
+        assert isinstance(lora, LoraConfig)
+        return train_loras(self._loaded.model, self._loaded.rows, tasks, lora)
