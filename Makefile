@@ -57,7 +57,7 @@ ifeq ($(origin PYTHON),file)
 gpu-check: PYTHON = $(firstword $(wildcard $(BIN)/python) python3)
 endif
 gpu-check:  ## Every CUDA path against the CPU, and the benchmarks; on a CPU: OPTIONS=--dry
-	PYTHONPATH=. $(PYTHON) -m pmi_kernel.gpu_check $(OPTIONS)
+	PYTHONPATH=. $(PYTHON) -m pmi_kernel.studies.gpu_check $(OPTIONS)
 
 lint: install  ## Style, layers, dependencies, spelling
 	$(BIN)/ruff check .

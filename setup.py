@@ -1,6 +1,6 @@
 """What pyproject.toml cannot say: which files from beside the packages a wheel has.
 
-`pmi_kernel.resources` finds them there, and in a source tree where they are.
+`pmi_kernel.core.places` finds them there, and in a source tree where they are.
 """
 
 from setuptools import find_namespace_packages, setup
@@ -24,8 +24,12 @@ setup(
     ],
     package_dir={_packed(folder): folder for folder in _RESOURCES},
     package_data={
-        "pmi_kernel": ["gpu_check/*.html"],
-        "widgets": ["templates/*.html", "static/*", "nbconvert/pmi/*"],
+        "pmi_kernel": [
+            "reports/pages/static/*",
+            "reports/pages/templates/*.html",
+            "studies/gpu_check/*.html",
+        ],
+        "widgets": ["static/*", "nbconvert/pmi/*"],
     }
     | {_packed(folder): [pattern] for folder, pattern in _RESOURCES.items()},
 )

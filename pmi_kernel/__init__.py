@@ -7,9 +7,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pmi_kernel.core.errors import PmiError
     from pmi_kernel.data import load_examples
-    from pmi_kernel.episode import Episode
-    from pmi_kernel.errors import PmiError
+    from pmi_kernel.episodes.episode import Episode
     from pmi_kernel.systems.baselines.config import ClosedBookConfig, InContextConfig
     from pmi_kernel.systems.pmi.config import PmiConfig
 
@@ -26,8 +26,8 @@ __all__ = [
 
 _HOMES = {
     "load_examples": "pmi_kernel.data",
-    "Episode": "pmi_kernel.episode",
-    "PmiError": "pmi_kernel.errors",
+    "Episode": "pmi_kernel.episodes.episode",
+    "PmiError": "pmi_kernel.core.errors",
     "ClosedBookConfig": "pmi_kernel.systems.baselines.config",
     "InContextConfig": "pmi_kernel.systems.baselines.config",
     "PmiConfig": "pmi_kernel.systems.pmi.config",

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from pmi_kernel.config import EngineConfig
+from pmi_kernel.core.task import Example
 from pmi_kernel.data import load_examples
 from pmi_kernel.engines.base import Engine
+from pmi_kernel.engines.config import EngineConfig
 from pmi_kernel.engines.models import EMBEDDED
-from pmi_kernel.types import Example
 from tests.processes import ending_what_starts
 
 os.environ["HF_HUB_OFFLINE"] = "1"

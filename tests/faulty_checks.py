@@ -4,7 +4,7 @@ import os
 import signal
 import threading
 
-from pmi_kernel.gpu_check.table import Measures, Setting, SkippedError
+from pmi_kernel.studies.gpu_check.table import Measures, Setting, SkippedError
 
 
 def good(setting: Setting) -> Measures:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pmi_kernel.cli import main
-from pmi_kernel.visible import visible, visible_line
+from pmi_kernel.core.visible import visible, visible_line
 
 STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 HOSTILE = "\x1b[2J\x00\x9b31m\u202egnp.exe\u2066\r<script>alert(1)</script></style>"

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from pmi_kernel.batch.record import git_state
+from pmi_kernel.core.provenance import git_state
 from tests.processes import ending_what_starts
 from tests.waiting import eventually, within
 

@@ -6,17 +6,18 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from pmi_kernel.bench.figures import show_figures
-from pmi_kernel.config import SystemConfig
+from pmi_kernel.core.records import encode
+from pmi_kernel.core.settings import SystemConfig
+from pmi_kernel.core.trace import Trace
+from pmi_kernel.core.traces import TraceFile
 from pmi_kernel.data import load_examples
-from pmi_kernel.episode import Episode
-from pmi_kernel.records import encode
+from pmi_kernel.episodes.episode import Episode
+from pmi_kernel.reports.pages.render import page
+from pmi_kernel.reports.pages.trace_nodes import replay_nodes
+from pmi_kernel.studies.bench.figures import show_figures
+from pmi_kernel.systems import open_system
 from pmi_kernel.systems.pmi.config import PmiConfig
-from pmi_kernel.traces import TraceFile
-from pmi_kernel.types import Trace
-from widgets.render import page
 from widgets.replay import Recording
-from widgets.trace_nodes import replay_nodes
 
 
 def views(steps: int = 200, episodes: int = 10_000, out: Path | None = None) -> dict[str, float]:
@@ -63,7 +64,7 @@ def views(steps: int = 200, episodes: int = 10_000, out: Path | None = None) -> 
 
 
 def _trace(config: SystemConfig) -> Trace:
-    return Episode(config.build(), load_examples("sample")[0]).run()
+    return Episode(open_system(config), load_examples("sample")[0]).run()
 
 
 def _in_browser(html: str) -> dict[str, float]:

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 
-from pmi_kernel.card import ReportCard
-from pmi_kernel.report import card_facts, card_rows
-from widgets.render import Node
+from pmi_kernel.episodes.card import ReportCard
+from pmi_kernel.reports.pages.render import Node
+from pmi_kernel.reports.report import card_facts, card_rows
 from widgets.view import View
 
 

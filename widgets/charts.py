@@ -5,11 +5,11 @@ from pathlib import Path
 
 from IPython.core.getipython import get_ipython
 
-from pmi_kernel.batch.jobs import Job
-from pmi_kernel.compare import mean_interval, results_frame
-from pmi_kernel.types import Probe
+from pmi_kernel.core.probe import Probe
+from pmi_kernel.reports.compare import mean_interval, results_frame
+from pmi_kernel.reports.pages.render import Node
+from pmi_kernel.runs.jobs import Job
 from widgets.figures import Chart, ends_figure, episodes_figure, rise_figure, score_figure
-from widgets.render import Node
 from widgets.replay import Recording, Replay
 from widgets.view import View
 
@@ -85,7 +85,7 @@ class RunCharts(View):
     def _describe(self) -> None:
         results = list(self._recording.results.values())
         rows = [
-            (name, str(mean_interval([getattr(result, field) for result in results])))
+            (name, str(mean_interval([result.scores[field] for result in results])))
             for name, field in (("EM", "em"), ("F1", "f1"), ("sub-span EM", "sub_em"))
             if results
         ]

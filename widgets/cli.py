@@ -12,10 +12,10 @@ import tyro
 
 from pmi_kernel.cli.parsing import parse
 from pmi_kernel.cli.terminal import say
-from pmi_kernel.errors import ConfigError, DataError
-from pmi_kernel.resources import copy_notebooks, source_tree
-from pmi_kernel.visible import visible_line
-from widgets.render import page
+from pmi_kernel.core.errors import ConfigError, DataError
+from pmi_kernel.core.places import copy_notebooks, source_tree
+from pmi_kernel.core.visible import visible_line
+from pmi_kernel.reports.pages.render import page
 from widgets.replay import Recording
 
 _FIRST = "notebooks/01_single_episode.ipynb"
@@ -58,7 +58,7 @@ def show(words: Sequence[str]) -> int:
             say(f"{len(unreadable)} lines cannot be read, the first {unreadable[0]}", is_error=True)
         return 0
     if html is None:
-        from widgets.text import render_trace
+        from pmi_kernel.reports.pages.text import render_trace
 
         say(render_trace(recording.trace(episode_id), recording.results.get(episode_id)))
         return 0
@@ -89,8 +89,8 @@ def compare(words: Sequence[str]) -> int:
         """
         return runs, force, {"csv": csv, "latex": latex, "html": html}
 
-    from pmi_kernel.compare import compare as compare_runs
-    from pmi_kernel.report import render_comparison
+    from pmi_kernel.reports.compare import compare as compare_runs
+    from pmi_kernel.reports.report import render_comparison
     from widgets.compare_view import comparison_nodes
 
     runs, is_forced, targets = parse(arguments, list(words), "compare")
@@ -127,11 +127,11 @@ def study(words: Sequence[str]) -> int:
 
 
 def _study_recipes(words: list[str]) -> tuple[Path, str, Collection[str]]:
-    from pmi_kernel.batch import RunSettings
     from pmi_kernel.cli.evaluate import run_shown
-    from pmi_kernel.config import SystemConfig
-    from pmi_kernel.report import render_table
-    from pmi_kernel.study import StudySettings, study_recipes
+    from pmi_kernel.core.settings import SystemConfig
+    from pmi_kernel.reports.report import render_table
+    from pmi_kernel.runs import RunSettings
+    from pmi_kernel.studies.recipes import StudySettings, study_recipes
     from pmi_kernel.systems.pmi.config import PmiConfig
     from widgets.study import study_page
 
@@ -158,8 +158,8 @@ def _study_recipes(words: list[str]) -> tuple[Path, str, Collection[str]]:
 
 
 def _study_accumulation(words: list[str]) -> tuple[Path, str, Collection[str]]:
-    from pmi_kernel.accumulation import AccumulationSettings, study_accumulation
-    from pmi_kernel.report import render_table
+    from pmi_kernel.reports.report import render_table
+    from pmi_kernel.studies.accumulation import AccumulationSettings, study_accumulation
     from pmi_kernel.systems.pmi.config import PmiConfig
     from widgets.study import accumulation_page
 
@@ -210,7 +210,7 @@ def lab(words: Sequence[str]) -> int:
     That is in a source tree, else in the working directory; `--copy FOLDER` first copies the
     notebooks and the example runs to a folder and opens that.
     """
-    from pmi_kernel.batch.record import write_json
+    from pmi_kernel.core.folder import write_json
     from pmi_kernel.engines.models import cache_dir
     from widgets.export import export_settings
 

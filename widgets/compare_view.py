@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pmi_kernel.compare import Comparison, Difference, compare
-from widgets.render import Node
+from pmi_kernel.reports.compare import Comparison, Difference, compare
+from pmi_kernel.reports.pages.render import Node
+from pmi_kernel.reports.pages.trace_nodes import branch_node, gold_of, head_node, prediction_of
 from widgets.replay import Recording
-from widgets.trace_nodes import branch_node, gold_of, head_node, prediction_of
 from widgets.view import View
 
 _MOST_SHOWN = 60
@@ -75,7 +75,7 @@ class CompareView(View):
                     word,
                     first[episode_id].prediction,
                     second[episode_id].prediction,
-                    f"{first[episode_id].f1:.2f} → {second[episode_id].f1:.2f}",
+                    " → ".join(f"{run[episode_id].scores['f1']:.2f}" for run in (first, second)),
                 ),
             }
             for word, ids in (("win", difference.wins), ("loss", difference.losses))

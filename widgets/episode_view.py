@@ -1,17 +1,17 @@
 """One episode, stepped through: each search, snippet and injection, and what would be if not."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from pmi_kernel.config import MemoryConfig
-from pmi_kernel.probes import Injecting
-from pmi_kernel.types import Step, StepKind, Trace
-from pmi_kernel.visible import visible
-from pmi_kernel.whatif import Change, TapedEpisode
-from widgets.render import Node
+from pmi_kernel.core.system import Changes, Field, FieldKind
+from pmi_kernel.core.trace import Change, Step, Trace
+from pmi_kernel.core.visible import visible
+from pmi_kernel.episodes.whatif import TapedEpisode
+from pmi_kernel.reports.pages.render import Node
+from pmi_kernel.reports.pages.trace_nodes import Live, branch_node, head_node
 from widgets.setup import Setup
-from widgets.trace_nodes import Live, branch_node, head_node
 from widgets.view import View
 
 
@@ -65,22 +65,17 @@ class EpisodeView(View):
     def reset(self) -> None:
         """Start again with what the setup says now; branches go."""
         self.stop()
-        self.submit(f"Loading {self._setup.config.model}…", self._restart)
+        self.submit(f"Loading {self._setup.config.serves}…", self._restart)
 
-    def fork(
-        self, step: int, change: Change, *, branch: int = 0, is_wrong_passage: bool = False
-    ) -> None:
+    def fork(self, step: int, *, branch: int = 0, **changes: object) -> None:
         """Run a branch that leaves `branch` at `step`, and show it beside the original.
 
         Args:
             step: Index of the step.
-            change: What is different.
             branch: 0 is the original.
-            is_wrong_passage: Inject another question's snippet at the next injection.
+            changes: What is different, as in `TapedEpisode.fork`.
         """
-        self.submit(
-            "Running the branch…", lambda: self._fork(branch, step, change, is_wrong_passage)
-        )
+        self.submit("Running the branch…", lambda: self._fork(branch, step, changes))
 
     def remove(self, branch: int) -> None:
         """Take a branch (1 or more) away."""
@@ -122,28 +117,30 @@ class EpisodeView(View):
         number, at = int(args["branch"]), int(args["step"])
         if not number < len(self._branches):
             raise ValueError("this branch is gone")
-        step = self._branches[number].episode.trace.steps[at]
-        shown = visible(step.text)
-        query, snippet = values.get("query"), values.get("snippet")
-        change = Change(
-            query=query if query is not None and query != shown else None,
-            snippet=snippet if snippet is not None and snippet != shown else None,
-            is_injected="no_injection" not in args,
-            mem_steps=_number(values, "mem_steps", int),
-            mem_lr=_number(values, "mem_lr", float),
-        )
-        self.fork(at, change, branch=number, is_wrong_passage="wrong_passage" in args)
+        episode = self._branches[number].episode
+        changes = {
+            field.name: value
+            for field in _fields(episode, episode.trace.steps[at])
+            if (value := self._typed(field, args, values)) is not None
+        }
+        self.fork(at, branch=number, **changes)
+
+    def _typed(self, field: Field, args: Mapping[str, Any], values: Mapping[str, Any]) -> object:
+        """What a form says of a field; None where it is as it was."""
+        if field.kind is FieldKind.TASK:
+            return self._setup.other_task if field.name in args else None
+        if field.kind is FieldKind.FLAG:
+            return True if field.name in args else None
+        if field.kind is FieldKind.NUMBER:
+            return _number(values, field.name, type(field.value))
+        typed = values.get(field.name)
+        return typed if typed is not None and typed != visible(str(field.value)) else None
 
     # -- in the thread ------------------------------------------------------------------------
 
     def _restart(self) -> None:
         self._close()
-        episode = TapedEpisode(
-            self._setup.config,
-            self._setup.engine(),
-            self._setup.example,
-            is_probed=self._is_probed,
-        )
+        episode = TapedEpisode(self._setup.system(), self._setup.example, is_probed=self._is_probed)
         self._branches = [_Branch(episode, "original", "Episode")]
         self._show()
 
@@ -155,27 +152,16 @@ class EpisodeView(View):
             if step is None or is_enough(step):
                 break
 
-    def _fork(self, number: int, at: int, change: Change, is_wrong_passage: bool) -> None:
+    def _fork(self, number: int, at: int, changes: Mapping[str, object]) -> None:
         origin = self._branches[number].episode
-        if origin.engine.is_exclusive:
+        if origin.system.max_concurrency == 1:
             self._park_all()
-        if is_wrong_passage:
-            change = self._with_wrong_passage(origin, change)
-        episode = origin.fork(at, change)
+        episode = origin.fork(at, **changes)
         self._num_forks += 1
-        title = f"Branch {self._num_forks}: {change}"
+        title = f"Branch {self._num_forks}: {episode.change}"
         self._branches.append(_Branch(episode, f"branch-{self._num_forks}", title))
         self._show()
         self._advance(len(self._branches) - 1, _never)
-
-    def _with_wrong_passage(self, origin: TapedEpisode, change: Change) -> Change:
-        system = origin.config.build(origin.engine)
-        if not isinstance(system, Injecting):
-            raise ValueError(f"system {origin.config.system} does not inject")
-        lessons = system.first_lessons(self._setup.other_task)
-        if not lessons:
-            raise ValueError("the other question's snippet is empty")
-        return replace(change, lessons=lessons)
 
     def _remove(self, number: int) -> None:
         if number == 0:
@@ -186,7 +172,7 @@ class EpisodeView(View):
     def _on_engine(self, number: int) -> _Branch:
         """The branch, with its memory in force."""
         branch = self._branches[number]
-        if branch.episode.engine.is_exclusive and not branch.is_parked:
+        if branch.episode.system.max_concurrency == 1 and not branch.is_parked:
             self._park_all(but=branch)
         if branch.is_parked:
             self._park_all()
@@ -242,7 +228,7 @@ class EpisodeView(View):
                     example.gold.answers,
                     notes=(
                         config.system,
-                        config.model if config.engine != "scripted" else "scripted engine",
+                        config.serves,
                         example.type,
                         example.level,
                     ),
@@ -256,9 +242,7 @@ class EpisodeView(View):
         nodes = []
         for number, branch in enumerate(self._branches):
             episode = branch.episode
-            config = episode.config
-            memory = config if isinstance(config, MemoryConfig) else MemoryConfig()
-            live = Live(number, memory.train_mem, memory.mem_steps, memory.mem_lr)
+            live = Live(number, partial(_fields, episode))
             nodes.append(
                 branch_node(
                     episode.trace,
@@ -266,7 +250,7 @@ class EpisodeView(View):
                     gold=episode.example.gold,
                     title=branch.title,
                     forked_at=episode.forked_at,
-                    change=str(episode.change),
+                    change=episode.change,
                     live=live,
                     is_done=episode.is_done,
                 )
@@ -283,7 +267,11 @@ def _never(_: Step) -> bool:
 
 
 def _is_injection(step: Step) -> bool:
-    return step.kind is StepKind.INJECT
+    return step.change is Change.MADE
+
+
+def _fields(episode: TapedEpisode, step: Step) -> tuple[Field, ...]:
+    return episode.system.changes(step) if isinstance(episode.system, Changes) else ()
 
 
 def _number(values: Mapping[str, Any], name: str, kind: type) -> Any:

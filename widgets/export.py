@@ -17,8 +17,8 @@ from nbconvert.preprocessors import Preprocessor
 from nbformat import NotebookNode, ValidationError
 from traitlets.config import Config
 
-from pmi_kernel.errors import DataError
-from widgets.render import HERE
+from pmi_kernel.core.errors import DataError
+from pmi_kernel.reports.pages.render import STYLE
 
 _SHOWN = {
     *("text/html", "text/markdown", "text/latex", "text/plain", "application/json"),
@@ -100,8 +100,8 @@ def export_settings() -> dict[str, Any]:
     """Return nbconvert's settings for such pages, as its configuration file has them."""
     return {
         "HTMLExporter": {
-            "extra_template_basedirs": [str(HERE / "nbconvert")],
-            "extra_template_paths": [str(HERE / "static")],
+            "extra_template_basedirs": [str(Path(__file__).parent / "nbconvert")],
+            "extra_template_paths": [str(STYLE.parent)],
             "filters": {"clean_html": f"{__name__}.{clean.__name__}"},
             "preprocessors": [f"{__name__}.{StaticViews.__name__}"],
             "sanitize_html": True,

@@ -10,10 +10,10 @@ import plotly.graph_objects as go
 from IPython.display import display
 from plotly.subplots import make_subplots
 
-from pmi_kernel.compare import mean_interval
-from pmi_kernel.sweep import SweepPoint
-from pmi_kernel.types import Probe
-from widgets.reading import matrix
+from pmi_kernel.core.probe import Probe
+from pmi_kernel.reports.compare import mean_interval
+from pmi_kernel.reports.pages.reading import matrix
+from pmi_kernel.studies.sweep import SweepPoint
 
 if TYPE_CHECKING:
     import pandas as pd

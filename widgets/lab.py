@@ -6,13 +6,14 @@ from typing import Any
 
 from IPython.core.getipython import get_ipython
 
-from pmi_kernel.config import MemoryConfig
-from pmi_kernel.memory.lora import LoraConfig
-from pmi_kernel.sweep import SweepPoint, sweep
-from pmi_kernel.types import StepKind
+from pmi_kernel.core.trace import StepKind
+from pmi_kernel.lora.weights import LoraConfig
+from pmi_kernel.reports.pages.render import Node, seconds
+from pmi_kernel.studies.sweep import SweepPoint, sweep
+from pmi_kernel.systems.chat import ChatSystem
+from pmi_kernel.systems.pmi.config import MemoryConfig
 from widgets.episode_view import EpisodeView
 from widgets.figures import Chart, norms_figure, sweep_figure
-from widgets.render import Node, seconds
 from widgets.setup import Setup
 from widgets.view import View
 
@@ -52,7 +53,7 @@ class InjectionLab(View):
             step.text
             for trace in (self._view.traces if self._view else ())
             for step in trace.steps
-            if step.kind is StepKind.COMPRESS and step.text
+            if step.kind == StepKind.COMPRESS and step.text
         ]
         if not found:
             raise ValueError("the episode has no snippet yet: step to its compression first")
@@ -79,7 +80,10 @@ class InjectionLab(View):
     def _sweep(self, snippet: str, loras: list[LoraConfig]) -> None:
         self.points, self._total = [], len(loras)
         self._show()
-        points = sweep(self._setup.engine(), self._setup.example, snippet, loras)
+        system = self._setup.system()
+        if not isinstance(system, ChatSystem):
+            raise ValueError(f"{system.config.system} has no engine that a memory is put into")
+        points = sweep(system, self._setup.example, snippet, loras)
         for point in points:
             self.points.append(point)
             self._show()

@@ -4,11 +4,11 @@ import threading
 import time
 from pathlib import Path
 
-from pmi_kernel.batch.jobs import Job
-from pmi_kernel.batch.progress import RunningScores
-from pmi_kernel.compare import mean_interval
-from pmi_kernel.errors import PmiError
-from widgets.render import Node, seconds
+from pmi_kernel.core.errors import PmiError
+from pmi_kernel.reports.compare import mean_interval
+from pmi_kernel.reports.pages.render import Node, seconds
+from pmi_kernel.runs.jobs import Job
+from pmi_kernel.runs.progress import RunningScores
 from widgets.view import View
 
 _POLL_S = 0.5

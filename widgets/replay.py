@@ -5,14 +5,15 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pmi_kernel.batch.files import Record, read
-from pmi_kernel.errors import DataError
-from pmi_kernel.records import read_whole
-from pmi_kernel.traces import TraceFile
-from pmi_kernel.types import EvalResult, Trace
-from pmi_kernel.visible import visible
-from widgets.render import Node
-from widgets.trace_nodes import replay_nodes
+from pmi_kernel.core.errors import DataError
+from pmi_kernel.core.records import read_whole
+from pmi_kernel.core.result import EvalResult
+from pmi_kernel.core.trace import Trace
+from pmi_kernel.core.traces import TraceFile
+from pmi_kernel.core.visible import visible
+from pmi_kernel.reports.pages.render import Node
+from pmi_kernel.reports.pages.trace_nodes import replay_nodes
+from pmi_kernel.runs.files import Record, read
 from widgets.view import View
 
 _MOST_SHOWN = 60
@@ -219,8 +220,8 @@ class Replay(View):
             return ("", "", "", "", "", "")
         return (
             result.prediction,
-            f"{result.em:.0f}",
-            f"{result.f1:.2f}",
+            f"{result.scores['em']:.0f}",
+            f"{result.scores['f1']:.2f}",
             result.type,
             result.level,
             result.end_reason.replace("_", " "),
@@ -228,7 +229,7 @@ class Replay(View):
 
 
 _FILTERS: dict[str, Callable[[EvalResult], str]] = {
-    "answer": lambda result: "right" if result.em else "wrong",
+    "answer": lambda result: "right" if result.scores["em"] else "wrong",
     "type": lambda result: result.type,
     "level": lambda result: result.level,
     "end": lambda result: result.end_reason.replace("_", " "),

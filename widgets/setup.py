@@ -6,13 +6,13 @@ from typing import Any, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
-from pmi_kernel.config import EngineConfig, SystemConfig
-from pmi_kernel.controls import Controls
+from pmi_kernel.core.settings import SystemConfig
+from pmi_kernel.core.system import System
+from pmi_kernel.core.task import Example, Task
 from pmi_kernel.data import load_examples
-from pmi_kernel.engines.base import Engine
-from pmi_kernel.systems import NAMES, config_class
-from pmi_kernel.types import Example, Task
-from widgets.render import Node
+from pmi_kernel.episodes.controls import Controls
+from pmi_kernel.reports.pages.render import Node
+from pmi_kernel.systems import SYSTEMS, config_class, open_system
 from widgets.view import View
 
 _MAIN = (
@@ -44,8 +44,8 @@ class Setup(View):
     def __init__(self, data: str = "sample", *, system: str = "pmi", **settings: Any) -> None:
         super().__init__()
         self.config: SystemConfig = config_class(system)(**settings)
-        self._engine: tuple[dict[str, Any], Engine] | None = None
-        self._engine_lock = Lock()
+        self._opened: System | None = None
+        self._lock = Lock()
         self._listeners: list[Callable[[], object]] = []
         self._find = ""
         self._load(data)
@@ -102,17 +102,22 @@ class Setup(View):
         self._load(data)
         self._changed()
 
-    def engine(self) -> Engine:
-        """Return the engine of the settings, loading the model where it is not there yet."""
-        names = set(EngineConfig.model_fields) - {"seed", "temperature"}
-        wanted = self.config.model_dump(include=names)
-        with self._engine_lock:
-            if self._engine is None or self._engine[0] != wanted:
-                if self._engine is not None:
-                    self._engine[1].close()
-                    self._engine = None
-                self._engine = (wanted, self.config.build_engine())
-            return self._engine[1]
+    def system(self) -> System:
+        """Return the system of the settings; what is loaded serves on where they load the same."""
+        with self._lock:
+            before, self._opened = self._opened, None
+            loaded = None
+            if before is not None:
+                if before.config.loads() == self.config.loads():
+                    loaded = before.loaded
+                else:
+                    before.close()
+            try:
+                self._opened = open_system(self.config, loaded)
+            except Exception:
+                self._opened = before if loaded is not None else None
+                raise
+            return self._opened
 
     def listen(self, on_change: Callable[[], object]) -> None:
         """Call `on_change` whenever something else was chosen."""
@@ -205,7 +210,7 @@ class Setup(View):
                     "settings",
                     "settings.html",
                     {
-                        "systems": NAMES,
+                        "systems": SYSTEMS,
                         "system": self.config.system,
                         "main": [field for field in fields if field["name"] in _MAIN],
                         "more": [field for field in fields if field["name"] not in _MAIN],

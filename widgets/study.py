@@ -7,11 +7,11 @@ from plotly import graph_objects as go
 from plotly.io import to_html
 from plotly.subplots import make_subplots
 
-from pmi_kernel.accumulation import Accumulation
-from pmi_kernel.compare import Interval
-from pmi_kernel.study import Cell, Study
+from pmi_kernel.reports.compare import Interval
+from pmi_kernel.reports.pages.render import Node, page
+from pmi_kernel.studies.accumulation import Accumulation
+from pmi_kernel.studies.recipes import Cell, Study
 from widgets.figures import COLOURS, Chart, styled
-from widgets.render import Node, page
 from widgets.view import View
 
 

@@ -6,6 +6,7 @@ import queue
 import threading
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import anywidget
@@ -13,9 +14,9 @@ import traitlets
 from IPython.core.getipython import get_ipython
 from IPython.display import display
 
-from pmi_kernel.errors import PmiError
-from pmi_kernel.visible import visible
-from widgets.render import HERE, Node, static_html
+from pmi_kernel.core.errors import PmiError
+from pmi_kernel.core.visible import visible
+from pmi_kernel.reports.pages.render import STYLE, Node, static_html
 
 log = logging.getLogger(__name__)
 
@@ -29,8 +30,8 @@ class View(anywidget.AnyWidget):
     `submit`s what takes time to the view's own thread, so the kernel is never blocked.
     """
 
-    _esm = HERE / "static" / "workbench.js"
-    _css = HERE / "static" / "workbench.css"
+    _esm = Path(__file__).parent / "static" / "workbench.js"
+    _css = STYLE
     nodes: traitlets.List[Any] = traitlets.List().tag(sync=True)
     status = traitlets.Unicode("").tag(sync=True)
     is_busy = traitlets.Bool(False).tag(sync=True)

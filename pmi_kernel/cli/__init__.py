@@ -11,8 +11,8 @@ from importlib.metadata import EntryPoint, entry_points
 from pmi_kernel.cli import data, evaluate, jobs, look, terminal
 from pmi_kernel.cli.parsing import parse
 from pmi_kernel.cli.terminal import say
-from pmi_kernel.errors import PmiError
-from pmi_kernel.visible import visible
+from pmi_kernel.core.errors import PmiError
+from pmi_kernel.core.visible import visible
 
 _USAGE = """usage: pmi VERB [options]
 
@@ -106,19 +106,19 @@ def _elsewhere(verb: EntryPoint, words: list[str]) -> int:
 
 
 def _demo(words: list[str]) -> int:
-    from pmi_kernel.demo import DemoSettings, demo
+    from pmi_kernel.studies.demo import DemoSettings, demo
 
     return demo(parse(DemoSettings, words, "demo"))
 
 
 def _gpu_check(words: list[str]) -> int:
-    from pmi_kernel.gpu_check.__main__ import main as check
+    from pmi_kernel.studies.gpu_check.__main__ import main as check
 
     return check(words)
 
 
 def _bench(words: list[str]) -> int:
-    from pmi_kernel.bench import BENCHMARKS
+    from pmi_kernel.studies.bench import BENCHMARKS
 
     known = {**BENCHMARKS, **{e.name: e.load() for e in entry_points(group="pmi.benchmarks")}}
     if not words or words[0] not in known:

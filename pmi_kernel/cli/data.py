@@ -7,8 +7,8 @@ import tyro
 
 from pmi_kernel.cli.parsing import parse
 from pmi_kernel.cli.terminal import say
-from pmi_kernel.data.text import shown
-from pmi_kernel.errors import ConfigError
+from pmi_kernel.core.errors import ConfigError
+from pmi_kernel.core.text import shown
 
 _MOST = 1_000_000
 
@@ -31,8 +31,8 @@ def dispatch(words: list[str]) -> int:
 
 
 def _fetch(words: list[str]) -> int:
+    from pmi_kernel.core.errors import DataError
     from pmi_kernel.data.fetch import fetch
-    from pmi_kernel.errors import DataError
 
     def names(name: Annotated[str, tyro.conf.Positional]) -> str:
         """Download a data set's official files, or go on with a download that broke off.

@@ -9,9 +9,9 @@ import tyro
 
 from pmi_kernel.cli.parsing import parse
 from pmi_kernel.cli.terminal import say
-from pmi_kernel.config import SystemConfig
-from pmi_kernel.systems import NAMES, config_class
-from pmi_kernel.visible import visible
+from pmi_kernel.core.settings import SystemConfig
+from pmi_kernel.core.visible import visible
+from pmi_kernel.systems import SYSTEMS, config_class
 
 INTERRUPTED = 130
 """Exit status after Ctrl-C."""
@@ -19,10 +19,10 @@ INTERRUPTED = 130
 
 def run(words: list[str]) -> int:
     """Evaluate a system on a data set."""
-    from pmi_kernel.batch import RunSettings
+    from pmi_kernel.runs import RunSettings
 
     choose = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    choose.add_argument("--system", choices=NAMES, default="pmi")
+    choose.add_argument("--system", choices=SYSTEMS, default="pmi")
     chosen, rest = choose.parse_known_args(words)
     kind = config_class(chosen.system)
 
@@ -31,7 +31,7 @@ def run(words: list[str]) -> int:
 
     settings.__doc__ = (
         f"Evaluate a system on a data set.\n\nThese are the options with --system {chosen.system} "
-        f"(one of {', '.join(NAMES)})."
+        f"(one of {', '.join(SYSTEMS)})."
     )
     run_settings, config = parse(settings, rest, "run")
     return _finish_run(run_settings, config)
@@ -39,7 +39,7 @@ def run(words: list[str]) -> int:
 
 def resume(words: list[str]) -> int:
     """Go on with a run under its own settings."""
-    from pmi_kernel.batch.request import request_of
+    from pmi_kernel.runs.request import request_of
 
     def arguments(
         out: Annotated[Path, tyro.conf.Positional],
@@ -64,7 +64,7 @@ def resume(words: list[str]) -> int:
 
 
 def _finish_run(settings: Any, config: SystemConfig) -> int:
-    from pmi_kernel.report import render_summary
+    from pmi_kernel.reports.report import render_summary
 
     outcome = run_shown(settings, config)
     if outcome.summary:
@@ -79,8 +79,8 @@ def run_shown(settings: Any, config: SystemConfig) -> Any:
     """Run on workers, with a progress bar."""
     from tqdm.auto import tqdm
 
-    from pmi_kernel.batch import supervise
-    from pmi_kernel.types import EvalResult
+    from pmi_kernel.core.result import EvalResult
+    from pmi_kernel.runs import supervise
 
     bar = tqdm(total=0, unit="episode", desc=settings.out.name)
     scores: list[tuple[float, float]] = []
@@ -97,7 +97,7 @@ def run_shown(settings: Any, config: SystemConfig) -> Any:
             write(f"{num_done} episodes are done already; {num_pending} to run now")
 
     def on_result(result: EvalResult) -> None:
-        scores.append((result.em, result.f1))
+        scores.append((result.scores["em"], result.scores["f1"]))
         em, f1 = (sum(column) / len(scores) for column in zip(*scores, strict=True))
         bar.set_postfix(EM=f"{em:.1%}", F1=f"{f1:.1%}")
         bar.update()
@@ -108,9 +108,9 @@ def run_shown(settings: Any, config: SystemConfig) -> Any:
 
 def grid(words: list[str]) -> int:
     """Run the five arms and print their table."""
-    import pmi_kernel.grid as arms
-    from pmi_kernel.batch import RunSettings
-    from pmi_kernel.report import render_grid
+    import pmi_kernel.studies.grid as arms
+    from pmi_kernel.reports.report import render_grid
+    from pmi_kernel.runs import RunSettings
     from pmi_kernel.systems.pmi.config import PmiConfig
 
     def arguments(

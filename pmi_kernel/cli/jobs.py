@@ -9,7 +9,7 @@ import tyro
 
 from pmi_kernel.cli.parsing import parse
 from pmi_kernel.cli.terminal import say
-from pmi_kernel.errors import ConfigError
+from pmi_kernel.core.errors import ConfigError
 
 
 def dispatch(words: list[str]) -> int:
@@ -22,8 +22,8 @@ def dispatch(words: list[str]) -> int:
 
 
 def _list(words: list[str]) -> int:
-    from pmi_kernel.batch.jobs import find_jobs
-    from pmi_kernel.report import render_jobs
+    from pmi_kernel.reports.report import render_jobs
+    from pmi_kernel.runs.jobs import find_jobs
 
     def arguments(root: Annotated[Path, tyro.conf.Positional] = Path("runs")) -> Path:
         """List the runs under a folder, with how far each is.
@@ -48,7 +48,7 @@ def _list(words: list[str]) -> int:
 def _watch(words: list[str]) -> int:
     from tqdm.auto import tqdm
 
-    from pmi_kernel.batch.jobs import Job
+    from pmi_kernel.runs.jobs import Job
 
     def arguments(run: Annotated[Path, tyro.conf.Positional]) -> Path:
         """Follow a run until it ends; Ctrl-C stops following, not the run.
@@ -75,7 +75,7 @@ def _watch(words: list[str]) -> int:
 
 
 def _cancel(words: list[str]) -> int:
-    from pmi_kernel.batch.jobs import Job
+    from pmi_kernel.runs.jobs import Job
 
     def arguments(
         run: Annotated[Path, tyro.conf.Positional], force: bool = False

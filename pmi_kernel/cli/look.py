@@ -7,14 +7,14 @@ import tyro
 
 from pmi_kernel.cli.parsing import parse
 from pmi_kernel.cli.terminal import say
-from pmi_kernel.errors import ConfigError
+from pmi_kernel.core.errors import ConfigError
 
 
 def runs(words: list[str]) -> int:
     """Print what was run."""
-    from pmi_kernel.batch.files import Summary, read
-    from pmi_kernel.batch.jobs import find_jobs
-    from pmi_kernel.report import render_runs
+    from pmi_kernel.reports.report import render_runs
+    from pmi_kernel.runs.files import Summary, read
+    from pmi_kernel.runs.jobs import find_jobs
 
     def arguments(root: Annotated[Path, tyro.conf.Positional] = Path("runs")) -> Path:
         """List the runs under a folder: system, model, EM, F1, data, commit.
@@ -39,8 +39,8 @@ def runs(words: list[str]) -> int:
 
 def blame(words: list[str]) -> int:
     """Print which stage failed each wrong answer."""
-    import pmi_kernel.blame as stages
-    from pmi_kernel.report import render_blame
+    import pmi_kernel.reports.blame as stages
+    from pmi_kernel.reports.report import render_blame
 
     def arguments(run: Annotated[Path, tyro.conf.Positional]) -> Path:
         """Put each wrong answer of a run down to the first stage that failed it.
@@ -56,7 +56,7 @@ def blame(words: list[str]) -> int:
 
 def card(words: list[str]) -> int:
     """Print what the injections of a run did."""
-    from pmi_kernel.cards import cards_frame, read_cards, render_cards
+    from pmi_kernel.reports.cards import cards_frame, read_cards, render_cards
 
     def arguments(
         run: Annotated[Path, tyro.conf.Positional], csv: Path | None = None

@@ -5,7 +5,7 @@ from typing import Any
 
 import tyro
 
-from pmi_kernel.errors import ConfigError
+from pmi_kernel.core.errors import ConfigError
 
 
 def parse(target: Any, words: list[str], prog: str) -> Any:

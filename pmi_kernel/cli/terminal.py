@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NoReturn, TextIO
 
-from pmi_kernel.visible import visible
+from pmi_kernel.core.visible import visible
 
 _HUNG_UP = 141
 """Exit status when nobody reads any more: 128 and the signal SIGPIPE, as a shell has it."""

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
+from pmi_kernel.core.errors import DataError
+from pmi_kernel.core.metrics import normalize_answer
+from pmi_kernel.core.task import Example
+from pmi_kernel.core.text import shown
 from pmi_kernel.data.hotpot import parse_example
 from pmi_kernel.data.limits import DataLimits
 from pmi_kernel.data.sources import raw_records, resolve_source
-from pmi_kernel.data.text import shown
-from pmi_kernel.errors import DataError
-from pmi_kernel.metrics import normalize_answer
-from pmi_kernel.types import Example
 
 _LISTED = 20
 

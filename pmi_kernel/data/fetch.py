@@ -8,10 +8,10 @@ from pathlib import Path
 import requests
 from tqdm.auto import tqdm
 
+from pmi_kernel.core.errors import DataError
+from pmi_kernel.core.places import fetched_dir
 from pmi_kernel.data.limits import DataLimits
 from pmi_kernel.data.sources import data_hash, load_data
-from pmi_kernel.errors import DataError
-from pmi_kernel.resources import fetched_dir
 
 _TIMEOUT_S = 30
 _BLOCK_BYTES = 8192

@@ -13,10 +13,10 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from pmi_kernel.core.errors import DataError
+from pmi_kernel.core.task import Example, Gold, Paragraph, SupportingFact, Task
+from pmi_kernel.core.text import is_text, shown, texts
 from pmi_kernel.data.limits import DataLimits
-from pmi_kernel.data.text import is_text, shown, texts
-from pmi_kernel.errors import DataError
-from pmi_kernel.types import Example, Gold, Paragraph, SupportingFact, Task
 
 
 def parse_example(record: object, where: str, limits: DataLimits) -> Example:

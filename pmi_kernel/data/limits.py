@@ -5,7 +5,7 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from pmi_kernel.errors import ConfigError
+from pmi_kernel.core.errors import ConfigError
 
 _PREFIX = "PMI_DATA_MAX_"
 

@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
+from pmi_kernel.core.errors import DataError
+from pmi_kernel.core.text import shown
 from pmi_kernel.data.limits import DataLimits
-from pmi_kernel.data.text import shown
-from pmi_kernel.errors import DataError
 
 _BLOCK = 1 << 16
 _SPACE = " \t\n\r"

@@ -5,15 +5,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from pmi_kernel.core.errors import DataError
+from pmi_kernel.core.places import fetched_dir, resource
+from pmi_kernel.core.task import Example
+from pmi_kernel.core.text import is_text, shown
 from pmi_kernel.data.hotpot import parse_example, render_examples, to_record
 from pmi_kernel.data.limits import DataLimits
 from pmi_kernel.data.reading import read_raw
-from pmi_kernel.data.text import is_text, shown
 from pmi_kernel.data.worlds import generate
 from pmi_kernel.data.worlds.settings import SCHEME, parse_source
-from pmi_kernel.errors import DataError
-from pmi_kernel.resources import fetched_dir, resource
-from pmi_kernel.types import Example
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from functools import partial
 from random import Random
 
+from pmi_kernel.core.task import Example
 from pmi_kernel.data.worlds.asked import Asked
 from pmi_kernel.data.worlds.render import render
 from pmi_kernel.data.worlds.world import Entity, World
-from pmi_kernel.types import Example
 
 _PARAGRAPHS = 10
 

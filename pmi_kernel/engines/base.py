@@ -7,25 +7,14 @@ Engines raise `EngineError`; what one request did wrong never fails another.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from pmi_kernel.memory.lora import LoraConfig, LoraWeights
+from pmi_kernel.lora.weights import LoraConfig, LoraWeights
+from pmi_kernel.prompting.messages import Prompt
 
 if TYPE_CHECKING:
     import numpy as np
     from jaxtyping import Float32
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """One message of a chat."""
-
-    role: Literal["system", "user", "assistant"]
-    content: str
-
-
-Prompt = tuple[Message, ...]
-"""A chat that ends with a user's message; the engine renders it with the model's own template."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +63,14 @@ class Generation:
     finish: Finish
     prompt_tokens: int
     seconds_s: float
+
+    def measures(self, stage: str) -> dict[str, float]:
+        """Return what it cost, keyed by stage: tokens in, tokens out, seconds."""
+        return {
+            f"{stage}_prompt_tokens": self.prompt_tokens,
+            f"{stage}_new_tokens": len(self.token_ids),
+            f"{stage}_s": self.seconds_s,
+        }
 
 
 @dataclass(frozen=True, slots=True)

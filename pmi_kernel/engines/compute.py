@@ -47,3 +47,15 @@ def computing(function: Callable[Params, Result]) -> Callable[Params, Result]:
         return compute(function, *args, **kw)
 
     return run
+
+
+def seed_everything(seed: int) -> None:
+    """Seed random, numpy and torch."""
+    import random
+
+    import numpy as np
+    import torch
+
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.manual_seed(seed)

@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from transformers import LogitsProcessor, StoppingCriteria
 
+from pmi_kernel.core.errors import EngineError
 from pmi_kernel.engines.base import Finish, Sampling
 from pmi_kernel.engines.loaded import LoadedModel
-from pmi_kernel.errors import EngineError
 
 if TYPE_CHECKING:
     from llguidance import LLMatcher

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import torch
 
+from pmi_kernel.core.errors import ConfigError
 from pmi_kernel.engines.models import cache_dir, write_whole
-from pmi_kernel.errors import ConfigError
 
 _PROBE = """
 import json, time, torch

@@ -12,25 +12,17 @@ from jaxtyping import Float32
 from transformers import LogitsProcessorList, StoppingCriteriaList
 from transformers.cache_utils import DynamicCache, DynamicLayer
 
-from pmi_kernel.engines.base import (
-    Adapter,
-    Finish,
-    Generation,
-    Lessons,
-    Prompt,
-    Sampling,
-    Score,
-    Training,
-)
+from pmi_kernel.core.errors import EngineError
+from pmi_kernel.engines.base import Adapter, Finish, Generation, Lessons, Sampling, Score, Training
 from pmi_kernel.engines.batcher import MicroBatcher
 from pmi_kernel.engines.compute import computing
 from pmi_kernel.engines.decoding import RowControl
 from pmi_kernel.engines.injection import Strategy, check_layers, make_injection
 from pmi_kernel.engines.loaded import LoadedModel, Trainer
 from pmi_kernel.engines.loading import check_lora
-from pmi_kernel.errors import EngineError
-from pmi_kernel.memory.logits import logits_at
-from pmi_kernel.memory.lora import LoraConfig, LoraWeights
+from pmi_kernel.lora.logits import logits_at
+from pmi_kernel.lora.weights import LoraConfig, LoraWeights
+from pmi_kernel.prompting.messages import Prompt
 
 _MIN_SAVED = 64
 """Tokens of a batch that must not be read again, for another forward pass to pay."""

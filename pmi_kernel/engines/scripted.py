@@ -15,18 +15,10 @@ from importlib import import_module
 import numpy as np
 from jaxtyping import Float32
 
-from pmi_kernel.engines.base import (
-    Adapter,
-    Finish,
-    Generation,
-    Lessons,
-    Prompt,
-    Sampling,
-    Score,
-    Training,
-)
-from pmi_kernel.errors import ConfigError, EngineError
-from pmi_kernel.memory.lora import LoraConfig, LoraWeights
+from pmi_kernel.core.errors import ConfigError, EngineError
+from pmi_kernel.engines.base import Adapter, Finish, Generation, Lessons, Sampling, Score, Training
+from pmi_kernel.lora.weights import LoraConfig, LoraWeights
+from pmi_kernel.prompting.messages import Prompt
 
 Script = Callable[[Prompt, Adapter | None], str]
 """Returns the model's output for a prompt."""

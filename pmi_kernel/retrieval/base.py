@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import Protocol
 
-from pmi_kernel.types import Paragraph
+from pmi_kernel.core.task import Paragraph
 
 _WORD = re.compile(r"\w+")
 

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 import bm25s
 
+from pmi_kernel.core.task import Paragraph
 from pmi_kernel.retrieval.base import words
-from pmi_kernel.types import Paragraph
 
 logging.getLogger("bm25s").setLevel(logging.WARNING)  # it sets itself to DEBUG when imported
 

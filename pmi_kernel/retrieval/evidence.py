@@ -4,8 +4,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pmi_kernel.core.task import Paragraph
+from pmi_kernel.core.trace import Passage, PassageUse
 from pmi_kernel.retrieval.base import Retriever
-from pmi_kernel.types import Paragraph, Passage, PassageUse
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,14 @@ class Evidence:
     def text(self) -> str:
         """The evidence as it goes into a prompt."""
         return evidence_text(self.passages)
+
+    def measures(self, retrieve_s: float) -> dict[str, float]:
+        """Return what the search gave, and the seconds that it took."""
+        return {
+            "evidence_chars": len(self.text),
+            "cut_chars": self.cut_chars,
+            "retrieve_s": retrieve_s,
+        }
 
     def sentences(self, context: Sequence[Paragraph]) -> list[str]:
         """Return the evidence's whole sentences in rank order; `context` as it was searched."""

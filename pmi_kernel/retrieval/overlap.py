@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
+from pmi_kernel.core.task import Paragraph
 from pmi_kernel.retrieval.base import words
-from pmi_kernel.types import Paragraph
 
 
 class Overlap:

@@ -1,17 +1,40 @@
-"""The systems: each a package with a `config.py` that builds it; none knows another."""
+"""The systems: each a folder of its own, and one line here; none knows another."""
 
+from dataclasses import dataclass
 from importlib import import_module
-from typing import cast
+from typing import TYPE_CHECKING, Any
 
-from pmi_kernel.config import SystemConfig
+from pmi_kernel.core.settings import SystemConfig
 
-_HOMES = {
-    "pmi": "pmi_kernel.systems.pmi.config:PmiConfig",
-    "closed_book": "pmi_kernel.systems.baselines.config:ClosedBookConfig",
-    "in_context": "pmi_kernel.systems.baselines.config:InContextConfig",
+if TYPE_CHECKING:
+    from pmi_kernel.core.system import System
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Where a system is found, as `module:name`; nothing of it is imported before it is asked for.
+
+    Attributes:
+        config: Its config class.
+        open: Called with a config, and with what an earlier system has loaded or None, and returns
+            the system.
+    """
+
+    config: str
+    open: str
+
+
+_HERE = "pmi_kernel.systems"
+
+SYSTEMS: dict[str, Entry] = {
+    "pmi": Entry(f"{_HERE}.pmi.config:PmiConfig", f"{_HERE}.pmi.system:PmiSystem"),
+    "closed_book": Entry(
+        f"{_HERE}.baselines.config:ClosedBookConfig", f"{_HERE}.baselines.system:ClosedBook"
+    ),
+    "in_context": Entry(
+        f"{_HERE}.baselines.config:InContextConfig", f"{_HERE}.baselines.system:InContext"
+    ),
 }
-
-NAMES = tuple(_HOMES)
 """Every system, by the name that `--system` takes."""
 
 
@@ -21,5 +44,23 @@ def config_class(name: str) -> type[SystemConfig]:
     Raises:
         KeyError: There is no such system.
     """
-    module, attribute = _HOMES[name].split(":")
-    return cast("type[SystemConfig]", getattr(import_module(module), attribute))
+    return _import(SYSTEMS[name].config)
+
+
+def open_system(config: SystemConfig, loaded: object = None) -> "System":
+    """Return the system of a config, ready to answer.
+
+    Args:
+        config: Says which system, and how it is set.
+        loaded: What another system has loaded (`System.loaded`) under settings that load the same;
+            None where it is to load its own.
+
+    Raises:
+        ConfigError: Something cannot be loaded, or does not fit.
+    """
+    return _import(SYSTEMS[config.system].open)(config, loaded)
+
+
+def _import(place: str) -> Any:
+    module, name = place.split(":")
+    return getattr(import_module(module), name)

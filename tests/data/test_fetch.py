@@ -9,10 +9,10 @@ from threading import Thread
 
 import pytest
 
+from pmi_kernel.core.errors import DataError
 from pmi_kernel.data import load_examples, write_examples
 from pmi_kernel.data.fetch import Source, fetch
 from pmi_kernel.data.synth import synthesize
-from pmi_kernel.errors import DataError
 
 
 class Server(ThreadingHTTPServer):

@@ -12,11 +12,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pmi_kernel.cli import main
+from pmi_kernel.core.errors import ConfigError, DataError
 from pmi_kernel.data import load_data, load_examples, write_examples
 from pmi_kernel.data.check import describe
 from pmi_kernel.data.hotpot import render_examples
 from pmi_kernel.data.synth import synthesize
-from pmi_kernel.errors import ConfigError, DataError
 
 GOOD: dict[str, Any] = {
     "_id": "a",

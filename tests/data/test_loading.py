@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from pmi_kernel.core.errors import DataError
 from pmi_kernel.data import data_hash, load_data, load_examples, resolve_source, write_examples
 from pmi_kernel.data.check import describe
 from pmi_kernel.data.synth import synthesize
-from pmi_kernel.errors import DataError
 
 GOOD: dict[str, Any] = {
     "_id": "a",

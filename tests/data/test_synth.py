@@ -2,9 +2,9 @@ from pathlib import Path
 
 import pytest
 
+from pmi_kernel.core.metrics import normalize_answer
 from pmi_kernel.data import write_examples
 from pmi_kernel.data.synth import synthesize
-from pmi_kernel.metrics import normalize_answer
 
 EXAMPLES = synthesize(400, 11)
 

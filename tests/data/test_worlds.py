@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from pmi_kernel.core.errors import DataError
+from pmi_kernel.core.task import Example
 from pmi_kernel.data import data_hash, load_examples, resolve_source, write_examples
 from pmi_kernel.data.check import describe
 from pmi_kernel.data.worlds import WorldSettings, generate
-from pmi_kernel.errors import DataError
-from pmi_kernel.types import Example
 
 KINDS = [{"hops": hops} for hops in (1, 2, 3, 4)] + [{"kind": "conflicts"}, {"kind": "updates"}]
 

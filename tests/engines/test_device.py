@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from pmi_kernel.core.errors import ConfigError
 from pmi_kernel.engines.device import choose_dtype, cpu_bfloat16_speedup
-from pmi_kernel.errors import ConfigError
 
 CPU = torch.device("cpu")
 

@@ -11,13 +11,15 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from pmi_kernel.batch.record import check_same
-from pmi_kernel.engines.base import Lesson, Message, Sampling
+from pmi_kernel.core.errors import ConfigError, EngineError
+from pmi_kernel.engines.base import Lesson, Sampling
 from pmi_kernel.engines.hashes import files_hash, weights_hash
 from pmi_kernel.engines.hf import HfEngine
 from pmi_kernel.engines.injection import Strategy
-from pmi_kernel.errors import ConfigError, EngineError
-from pmi_kernel.memory.lora import LoraConfig, LoraWeights
+from pmi_kernel.lora.weights import LoraConfig, LoraWeights
+from pmi_kernel.prompting.messages import Message
+from pmi_kernel.runs.record import check_same
+from pmi_kernel.systems import open_system
 from pmi_kernel.systems.pmi.config import PmiConfig
 from tests.engines import tiny
 
@@ -258,16 +260,16 @@ def test_a_recipe_that_does_not_fit_is_refused_before_the_weights_are_read(
 ) -> None:
     (folder / "model.safetensors").write_bytes(b"")
     with pytest.raises(ConfigError, match=said) as error:
-        lora_of(folder, **settings).build_engine()
+        open_system(lora_of(folder, **settings))
     assert "\n" not in str(error.value)
 
 
 def test_a_recipe_is_checked_against_an_engine_that_is_there(folder: Path) -> None:
     engine = load(folder)
-    lora_of(folder, mem_rank=32).build(engine)
-    lora_of(folder, mem_rank=512, train_mem=False).build(engine)
+    open_system(lora_of(folder, mem_rank=32), engine)
+    open_system(lora_of(folder, mem_rank=512, train_mem=False), engine)
     with pytest.raises(ConfigError, match="rank 512"):
-        lora_of(folder, mem_rank=512).build(engine)
+        open_system(lora_of(folder, mem_rank=512), engine)
     engine.close()
 
 

@@ -6,13 +6,14 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from pmi_kernel.actions import action_regex, parse_action
-from pmi_kernel.config import EngineConfig
-from pmi_kernel.engines.base import Engine, Finish, Lesson, Message, Prompt, Sampling
-from pmi_kernel.errors import ConfigError, EngineError
-from pmi_kernel.memory.lora import LoraConfig, LoraWeights
-from pmi_kernel.prompts import answer_prompt
-from pmi_kernel.types import ParseOutcome
+from pmi_kernel.core.errors import ConfigError, EngineError
+from pmi_kernel.core.trace import ParseOutcome
+from pmi_kernel.engines.base import Engine, Finish, Lesson, Sampling
+from pmi_kernel.engines.config import EngineConfig
+from pmi_kernel.lora.weights import LoraConfig, LoraWeights
+from pmi_kernel.prompting.actions import action_regex, parse_action
+from pmi_kernel.prompting.messages import Message, Prompt
+from pmi_kernel.prompting.prompts import answer_prompt
 
 PROMPT: Prompt = (Message("user", "What is the capital of France?"),)
 FACT = "Quill Tarvane was born in Ostermoor. Ostermoor is where Quill Tarvane was born."

@@ -7,14 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pmi_kernel.config import EngineConfig
+from pmi_kernel.core.errors import ConfigError, EngineError
+from pmi_kernel.core.task import Example
 from pmi_kernel.data import load_examples
-from pmi_kernel.engines.base import Adapter, Engine, Lesson, Message, Prompt, Sampling
-from pmi_kernel.errors import ConfigError, EngineError
-from pmi_kernel.memory.lora import LoraConfig, LoraWeights
-from pmi_kernel.prompts import answer_prompt
+from pmi_kernel.engines.base import Adapter, Engine, Lesson, Sampling
+from pmi_kernel.engines.config import EngineConfig
+from pmi_kernel.lora.weights import LoraConfig, LoraWeights
+from pmi_kernel.prompting.messages import Message, Prompt
+from pmi_kernel.prompting.prompts import answer_prompt
 from pmi_kernel.retrieval import make_retriever
-from pmi_kernel.types import Example
 from tests.conftest import build_engine
 
 MAX_BATCH = 16

@@ -16,7 +16,7 @@ from tokenizers import (
 )
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from pmi_kernel.prompts import SHOTS, act_prompt
+from pmi_kernel.prompting.prompts import SHOTS, act_prompt
 
 CHATML = (
     "{% for m in messages %}{{ '<|im_start|>' + m.role + '\n' + m.content + '<|im_end|>\n' }}"

@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pmi_kernel.core.task import Paragraph
+from pmi_kernel.core.trace import PassageUse
 from pmi_kernel.data import load_examples
 from pmi_kernel.retrieval import make_retriever, make_step0_query, retrieve
-from pmi_kernel.types import Paragraph, PassageUse
 
 CONTEXT = (
     Paragraph("Rivers", ("The Ister is a river.", " It is long.")),

@@ -6,13 +6,14 @@ from collections.abc import Mapping
 
 import pytest
 
-from pmi_kernel.config import SystemConfig
+from pmi_kernel.core.records import encode
+from pmi_kernel.core.settings import SystemConfig
+from pmi_kernel.core.task import Example, Gold, SupportingFact
+from pmi_kernel.core.trace import Trace
 from pmi_kernel.engines.base import Engine
 from pmi_kernel.engines.scripted import ScriptedEngine
-from pmi_kernel.episode import Episode, evaluate
-from pmi_kernel.records import encode
-from pmi_kernel.systems import NAMES, config_class
-from pmi_kernel.types import Example, Gold, SupportingFact, Trace
+from pmi_kernel.episodes.episode import Episode, evaluate
+from pmi_kernel.systems import SYSTEMS, config_class, open_system
 
 JUNK = Gold(("junk", "no"), (SupportingFact("nowhere", 99),))
 TRAINED: Mapping[str, Mapping[str, object]] = {"pmi": {"train_mem": True, "mem_steps": 2}}
@@ -26,26 +27,26 @@ def timeless(trace: Trace) -> str:
     return re.sub(r'("[a-z_]*_s": )[0-9.e-]+', r"\g<1>0", encode(trace))
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", SYSTEMS)
 def test_gold_never_reaches_a_system(name: str, sample: list[Example]) -> None:
-    system = config(name).build(ScriptedEngine())
+    system = open_system(config(name), ScriptedEngine())
     for example in sample[:10]:
         junk = dataclasses.replace(example, gold=JUNK, type="x", level="y")
         assert timeless(Episode(system, example).run()) == timeless(Episode(system, junk).run())
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", SYSTEMS)
 def test_gold_never_reaches_a_system_with_a_model(
     name: str, sample: list[Example], engine: Engine
 ) -> None:
-    system = config(name, shots=0, answer_tokens=8).build(engine)
+    system = open_system(config(name, shots=0, answer_tokens=8), engine)
     junk = dataclasses.replace(sample[0], gold=JUNK)
     assert timeless(Episode(system, sample[0]).run()) == timeless(Episode(system, junk).run())
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", SYSTEMS)
 def test_stepping_equals_running(name: str, sample: list[Example]) -> None:
-    system = config(name).build(ScriptedEngine())
+    system = open_system(config(name), ScriptedEngine())
     for example in sample[:5]:
         episode = Episode(system, example)
         steps = []
@@ -55,12 +56,12 @@ def test_stepping_equals_running(name: str, sample: list[Example]) -> None:
         assert timeless(episode.trace) == timeless(Episode(system, example).run())
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", SYSTEMS)
 def test_every_episode_ends_with_an_answer_and_leaves_nothing(
     name: str, sample: list[Example]
 ) -> None:
     engine = ScriptedEngine()
-    system = config(name).build(engine)
+    system = open_system(config(name), engine)
     for example in sample:
         trace = Episode(system, example).run()
         result = evaluate(example, trace)
@@ -69,7 +70,7 @@ def test_every_episode_ends_with_an_answer_and_leaves_nothing(
         assert engine.num_attached == 0
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", SYSTEMS)
 def test_the_fingerprint_follows_the_settings(name: str) -> None:
     assert config(name).fingerprint() == config(name).fingerprint()
     assert config(name).fingerprint() != config(name, seed=1).fingerprint()

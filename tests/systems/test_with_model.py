@@ -3,12 +3,14 @@
 import re
 from pathlib import Path
 
-from pmi_kernel.batch import RunSettings, run
+from pmi_kernel.core.task import Example
+from pmi_kernel.core.trace import EndReason, StepKind
 from pmi_kernel.engines.base import Engine
-from pmi_kernel.episode import Episode
-from pmi_kernel.probes import Prober, verified_restore
+from pmi_kernel.episodes.episode import Episode
+from pmi_kernel.episodes.probes import Prober, verified_restore
+from pmi_kernel.runs import RunSettings, run
+from pmi_kernel.systems import open_system
 from pmi_kernel.systems.pmi.config import PmiConfig
-from pmi_kernel.types import EndReason, Example, StepKind
 
 CONFIG = PmiConfig(
     train_mem=True,
@@ -27,7 +29,7 @@ CONFIG = PmiConfig(
 def test_an_extractive_snippet_is_made_of_the_evidences_sentences(
     engine: Engine, sample: list[Example]
 ) -> None:
-    episode = Episode(CONFIG.build(engine), sample[0])
+    episode = Episode(open_system(CONFIG, engine), sample[0])
     search, compress = episode.step(), episode.step()
     episode.close()
     assert search is not None
@@ -41,11 +43,11 @@ def test_an_extractive_snippet_is_made_of_the_evidences_sentences(
 def test_an_injection_raises_what_it_was_trained_on_and_is_undone(
     engine: Engine, sample: list[Example]
 ) -> None:
-    system = CONFIG.build(engine)
-    prober = Prober(engine, sample[0], system=system, control=sample[1].task)
+    system = open_system(CONFIG, engine)
+    prober = Prober(system, sample[0], control=sample[1].task)
     with verified_restore(engine):
         trace = Episode(system, sample[0], observer=prober).run()
-    losses = next(s for s in trace.steps if s.kind is StepKind.INJECT).artifacts["losses_nats"]
+    losses = next(s for s in trace.steps if s.kind == StepKind.INJECT).artifacts["losses_nats"]
     assert isinstance(losses, list)
     assert losses[-1] < losses[0]
     (probe,) = trace.probes
@@ -64,7 +66,7 @@ def test_an_injection_raises_what_it_was_trained_on_and_is_undone(
 def test_two_runs_with_one_seed_are_the_same_but_for_time(engine: Engine, tmp_path: Path) -> None:
     def results(name: str) -> str:
         out = tmp_path / name
-        run(RunSettings(out=out, limit=1), CONFIG, system=CONFIG.build(engine))
+        run(RunSettings(out=out, limit=1), CONFIG, system=open_system(CONFIG, engine))
         text = (out / "eval_results.jsonl").read_text()
         return re.sub(r'("[a-z_]*_s": )[0-9.e-]+', r"\g<1>0", text)
 

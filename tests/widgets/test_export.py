@@ -9,9 +9,9 @@ from bs4 import BeautifulSoup
 from playwright.sync_api import Page
 
 from pmi_kernel.cli import main
+from pmi_kernel.reports.pages.render import static_html
 from tests.widgets.jupyter import Watch
 from widgets.export import clean
-from widgets.render import static_html
 from widgets.replay import Recording
 
 PIXEL = (

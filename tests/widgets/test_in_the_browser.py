@@ -10,7 +10,7 @@ import nbformat
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from pmi_kernel.visible import visible
+from pmi_kernel.core.visible import visible
 from tests.waiting import eventually, within
 from tests.widgets.jupyter import HOSTILE, Lab, Watch
 

@@ -12,17 +12,19 @@ from pathlib import Path
 import pytest
 
 from pmi_kernel import Episode, PmiConfig
-from pmi_kernel.batch import RunSettings, run
 from pmi_kernel.cli import main
+from pmi_kernel.core.errors import DataError
+from pmi_kernel.core.task import Example
+from pmi_kernel.core.trace import Step, StepKind, Trace
+from pmi_kernel.core.visible import visible
 from pmi_kernel.data import load_examples
 from pmi_kernel.engines.scripted import ScriptedEngine
-from pmi_kernel.errors import DataError
-from pmi_kernel.types import Example, Step, StepKind, Trace
-from pmi_kernel.visible import visible
+from pmi_kernel.reports.pages.render import page
+from pmi_kernel.reports.pages.trace_nodes import replay_nodes
+from pmi_kernel.runs import RunSettings, run
+from pmi_kernel.systems import open_system
 from tests.widgets.jupyter import HOSTILE, write_hostile_data
-from widgets.render import page
 from widgets.replay import Recording, Replay
-from widgets.trace_nodes import replay_nodes
 
 CONFIG = PmiConfig(train_mem=True)
 
@@ -37,12 +39,12 @@ def hostile(tmp_path: Path) -> Example:
 def finished(tmp_path: Path) -> Path:
     out = tmp_path / "run"
     settings = RunSettings(out=out, limit=5, probe=True)
-    run(settings, CONFIG, system=CONFIG.build(ScriptedEngine()))
+    run(settings, CONFIG, system=open_system(CONFIG, ScriptedEngine()))
     return out
 
 
 def test_no_text_becomes_markup(hostile: Example) -> None:
-    trace = Episode(CONFIG.build(ScriptedEngine()), hostile).run()
+    trace = Episode(open_system(CONFIG, ScriptedEngine()), hostile).run()
     steps = [replace(step, text=HOSTILE[0], raw=HOSTILE[1]) for step in trace.steps]
     shown = page(HOSTILE[1], replay_nodes(Trace(trace.task, HOSTILE[0], "f", tuple(steps))))
     assert "<img" not in shown

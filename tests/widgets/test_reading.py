@@ -2,9 +2,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pmi_kernel import Episode, InContextConfig
+from pmi_kernel.core.probe import GoldScore
+from pmi_kernel.core.task import Example
 from pmi_kernel.engines.scripted import ScriptedEngine
-from pmi_kernel.types import Example, GoldScore
-from widgets.reading import curve, highlight, matrix, sources, token_bars
+from pmi_kernel.reports.pages.reading import curve, highlight, matrix, sources, token_bars
+from pmi_kernel.systems import open_system
 
 
 @given(st.text(), st.sets(st.text()))
@@ -19,7 +21,7 @@ def test_whole_words_of_the_query_are_marked() -> None:
 
 def test_each_snippet_sentence_is_linked_to_its_source(sample: list[Example]) -> None:
     example = sample[0]
-    search = Episode(InContextConfig().build(ScriptedEngine()), example).step()
+    search = Episode(open_system(InContextConfig(), ScriptedEngine()), example).step()
     assert search is not None
     first = search.passages[1]
     sentence = example.task.context[first.index].sentences[0].strip()
@@ -31,7 +33,8 @@ def test_each_snippet_sentence_is_linked_to_its_source(sample: list[Example]) ->
 
 @given(st.text(max_size=200))
 def test_any_snippet_can_be_linked(text: str) -> None:
-    from pmi_kernel.types import Step, StepKind, Task
+    from pmi_kernel.core.task import Task
+    from pmi_kernel.core.trace import Step, StepKind
 
     linked = sources(text, Step(StepKind.SEARCH, "q"), Task("i", "q", ()))
     assert all(source.rank is None for source in linked)

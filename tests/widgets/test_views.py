@@ -9,18 +9,20 @@ from typing import Any
 import pytest
 
 from pmi_kernel import PmiConfig
-from pmi_kernel.batch import RunSettings, run
-from pmi_kernel.compare import results_frame
-from pmi_kernel.config import SystemConfig
-from pmi_kernel.engines.base import Adapter, Prompt
+from pmi_kernel.core.errors import ConfigError
+from pmi_kernel.core.records import RecordWriter, read_records
+from pmi_kernel.core.result import EvalResult
+from pmi_kernel.core.settings import SystemConfig
+from pmi_kernel.core.trace import StepKind
+from pmi_kernel.engines.base import Adapter
 from pmi_kernel.engines.scripted import ScriptedEngine, first_title
-from pmi_kernel.errors import ConfigError
-from pmi_kernel.records import RecordWriter, read_records
-from pmi_kernel.study import StudySettings, read_study, study_recipes
-from pmi_kernel.sweep import compare_recipes
+from pmi_kernel.prompting.messages import Prompt
+from pmi_kernel.reports.compare import results_frame
+from pmi_kernel.runs import RunSettings, run
+from pmi_kernel.studies.recipes import StudySettings, read_study, study_recipes
+from pmi_kernel.studies.sweep import compare_recipes
+from pmi_kernel.systems import open_system
 from pmi_kernel.systems.baselines.config import ClosedBookConfig, InContextConfig
-from pmi_kernel.types import EvalResult, StepKind
-from pmi_kernel.whatif import Change
 from tests.waiting import within
 from widgets import (
     CardView,
@@ -63,7 +65,7 @@ def test_the_buttons_drive_the_episode(setup: Setup) -> None:
     assert len(view.traces[0].steps) == 1
     view.on_run_to_injection()
     view.wait()
-    assert view.traces[0].steps[-1].kind is StepKind.INJECT
+    assert view.traces[0].steps[-1].kind == StepKind.INJECT
     view.on_run()
     view.wait()
     assert view.status.startswith("Done: ")
@@ -157,7 +159,7 @@ def test_branches_share_an_engine_that_holds_one_memory() -> None:
     view = EpisodeView(bench)
     view.run_to_injection()
     view.wait()
-    view.fork(1, Change(snippet="other words here"))
+    view.fork(1, snippet="other words here")
     view.wait()
     assert view.traces[1].steps[-1].end_reason is not None
     view.run()
@@ -231,7 +233,7 @@ def test_settings_are_checked_and_kept_between_systems(setup: Setup) -> None:
 def finished(tmp_path: Path) -> Path:
     for name, config in (("closed", ClosedBookConfig()), ("context", InContextConfig())):
         settings = RunSettings(out=tmp_path / name, limit=8)
-        run(settings, config, system=config.build(ScriptedEngine()))
+        run(settings, config, system=open_system(config, ScriptedEngine()))
     return tmp_path
 
 
@@ -328,7 +330,7 @@ def test_a_study_is_shown_as_far_as_it_is_there(tmp_path: Path) -> None:
         num_run[0] += 1
         if num_run[0] == 2:
             raise KeyboardInterrupt
-        run(target, config, system=config.build(ScriptedEngine()))
+        run(target, config, system=open_system(config, ScriptedEngine()))
 
     with pytest.raises(KeyboardInterrupt):
         study_recipes(settings, PmiConfig(max_steps=2), run_cell=run_first)

@@ -3,6 +3,7 @@
 from itertools import chain, count
 from random import Random
 
+from pmi_kernel.core.task import Example
 from pmi_kernel.data.worlds.asked import Asked
 from pmi_kernel.data.worlds.conflicts import ask_conflict
 from pmi_kernel.data.worlds.facts import ask_fact
@@ -11,7 +12,6 @@ from pmi_kernel.data.worlds.render import render
 from pmi_kernel.data.worlds.settings import WorldSettings
 from pmi_kernel.data.worlds.updates import ask_update
 from pmi_kernel.data.worlds.world import Entity
-from pmi_kernel.types import Example
 
 __all__ = ["WorldSettings", "generate"]
 

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from pmi_kernel.core.task import Example, Gold, Paragraph, SupportingFact, Task
 from pmi_kernel.data.worlds.world import Entity
-from pmi_kernel.types import Example, Gold, Paragraph, SupportingFact, Task
 
 
 @dataclass(frozen=True, slots=True)

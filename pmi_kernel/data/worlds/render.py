@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from random import Random
 from typing import Literal, NamedTuple
 
+from pmi_kernel.core.task import Paragraph
 from pmi_kernel.data.worlds import vocab
 from pmi_kernel.data.worlds.wordings import SENTENCES, Sentence
 from pmi_kernel.data.worlds.world import Entity
-from pmi_kernel.types import Paragraph
 
 Mentions = Literal["named", "paraphrased"]
 

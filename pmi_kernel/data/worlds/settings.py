@@ -4,8 +4,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from pmi_kernel.core.errors import DataError
 from pmi_kernel.data.worlds.render import Mentions
-from pmi_kernel.errors import DataError
 
 SCHEME = "world:"
 _ALLOWED = (

@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 from vllm.inputs.engine import tokens_input
 from vllm.v1.engine.exceptions import EngineDeadError
 
+from pmi_kernel.core.errors import EngineError
 from pmi_kernel.engines.batcher import gather
 from pmi_kernel.engines.compute import compute
-from pmi_kernel.errors import EngineError
 
 
 class RefusedError(EngineError):

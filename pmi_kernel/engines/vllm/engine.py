@@ -22,21 +22,13 @@ import numpy as np
 import torch
 from jaxtyping import Float32
 
-from pmi_kernel.engines.base import (
-    Adapter,
-    Finish,
-    Generation,
-    Lessons,
-    Prompt,
-    Sampling,
-    Score,
-    Training,
-)
+from pmi_kernel.core.errors import ConfigError, EngineError
+from pmi_kernel.engines.base import Adapter, Finish, Generation, Lessons, Sampling, Score, Training
 from pmi_kernel.engines.injection import Strategy, check_layers
 from pmi_kernel.engines.loaded import LoadedModel, Trainer
 from pmi_kernel.engines.loading import check_lora, one_line
-from pmi_kernel.errors import ConfigError, EngineError
-from pmi_kernel.memory.lora import LoraConfig, LoraWeights
+from pmi_kernel.lora.weights import LoraConfig, LoraWeights
+from pmi_kernel.prompting.messages import Prompt
 
 _RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
 """The slot sizes that vLLM offers."""

@@ -1,31 +1,20 @@
 """Settings of the baselines."""
 
+from collections.abc import Mapping
 from typing import ClassVar
 
-from pmi_kernel.config import RetrievalConfig, SystemConfig
-from pmi_kernel.engines.base import Engine
-from pmi_kernel.episode import System
+from pmi_kernel.retrieval.config import RetrievalConfig
+from pmi_kernel.systems.config import ChatConfig
 
 
-class ClosedBookConfig(SystemConfig):
+class ClosedBookConfig(ChatConfig):
     """The question alone: what the model knows by itself."""
 
     system: ClassVar[str] = "closed_book"
-
-    def build(self, engine: Engine | None = None) -> System:
-        """See `SystemConfig.build`."""
-        from pmi_kernel.systems.baselines.system import ClosedBook
-
-        return ClosedBook(self, engine or self.build_engine())
+    before: ClassVar[Mapping[str, object]] = {"unparsed": "text"}
 
 
-class InContextConfig(SystemConfig, RetrievalConfig):
+class InContextConfig(ClosedBookConfig, RetrievalConfig):
     """Retrieve once with the question, put the evidence in the prompt, answer."""
 
     system: ClassVar[str] = "in_context"
-
-    def build(self, engine: Engine | None = None) -> System:
-        """See `SystemConfig.build`."""
-        from pmi_kernel.systems.baselines.system import InContext
-
-        return InContext(self, engine or self.build_engine())

@@ -1,15 +1,78 @@
 """Settings of the PMI system."""
 
-from typing import Annotated, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from pmi_kernel.config import MemoryConfig, RetrievalConfig, SystemConfig
-from pmi_kernel.engines.base import Engine
-from pmi_kernel.episode import System
+from pmi_kernel.core.settings import Settings
+from pmi_kernel.prompting.prompts import MAX_REHEARSED
+from pmi_kernel.retrieval.config import RetrievalConfig
+from pmi_kernel.systems.config import ChatConfig
+
+if TYPE_CHECKING:
+    from pmi_kernel.lora.weights import LoraConfig
 
 
-class PmiConfig(SystemConfig, RetrievalConfig, MemoryConfig):
+class MemoryConfig(Settings):
+    """How evidence becomes a memory in the weights."""
+
+    train_mem: bool = False
+    """After each search, train a LoRA on the compressed evidence and inject it."""
+    mem_steps: Annotated[int, Field(ge=1, le=1_000_000)] = 20
+    """Optimiser steps per memory."""
+    mem_lr: Annotated[float, Field(gt=0, le=100)] = 3e-4
+    """Learning rate."""
+    mem_rank: Annotated[int, Field(ge=1, le=512)] = 8
+    """LoRA rank."""
+    mem_alpha: Annotated[float, Field(gt=0, le=1e6)] = 16.0
+    """LoRA scale; the update counts mem_alpha / mem_rank times."""
+    mem_targets: Annotated[tuple[str, ...], Field(max_length=1_000)] = ()
+    """Layers to train, e.g. q_proj v_proj; empty: every linear layer but the output layer."""
+    mem_depth: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Share of the model's blocks to train, the last ones; half of them train in half the time."""
+    mem_recipe: Literal["ntp", "qa", "paraphrase", "mixed", "cloze"] = "ntp"
+    """What to train on: ntp (the text as it is), qa (question-answer pairs that the model writes on
+    it), paraphrase (sentences that it writes), mixed (all three), or cloze (the text's sentences as
+    questions: what surprises the model most is asked for)."""
+    mem_source: Literal["snippet", "evidence"] = "snippet"
+    """What it is made of: the compressed snippet, or all of the evidence."""
+    mem_lines: Annotated[int, Field(ge=1, le=32)] = 6
+    """Most pairs, and most sentences, that the model writes; most gaps of a cloze."""
+    mem_rehearse: Annotated[int, Field(ge=0, le=MAX_REHEARSED)] = 0
+    """Well-known questions learned along, so that a memory is not the answer to everything."""
+    mem_loss: Literal["answers", "all"] = "answers"
+    """Of a pair, what carries loss: the answer only, or the question too."""
+    mem_optimizer: Literal["adam", "adamw", "sgd"] = "adam"
+    """Optimiser."""
+    mem_schedule: Literal["constant", "linear", "cosine"] = "constant"
+    """Learning rate over the steps."""
+    mem_stop_loss: Annotated[float, Field(ge=0, le=1_000)] = 0.0
+    """Training ends once the loss (nats per token) is below this."""
+    mem_accumulate: Literal["stack", "continue"] = "stack"
+    """A further memory is stacked on the earlier ones, or training goes on from them."""
+    snippet_tokens: Annotated[int, Field(ge=2, le=65_536)] = 128
+    """Most new tokens of a compressed snippet."""
+
+    def lora(self, seed: int) -> "LoraConfig":
+        """Return how one memory is trained."""
+        from pmi_kernel.lora.weights import LoraConfig
+
+        return LoraConfig(
+            steps=self.mem_steps,
+            lr=self.mem_lr,
+            rank=self.mem_rank,
+            alpha=self.mem_alpha,
+            targets=self.mem_targets,
+            depth=self.mem_depth,
+            optimizer=self.mem_optimizer,
+            schedule=self.mem_schedule,
+            stop_loss_nats=self.mem_stop_loss,
+            is_continued=self.mem_accumulate == "continue",
+            seed=seed,
+        )
+
+
+class PmiConfig(ChatConfig, RetrievalConfig, MemoryConfig):
     """Strict MEM1 search agent, with memories trained and injected during the episode."""
 
     system: ClassVar[str] = "pmi"
@@ -34,17 +97,3 @@ class PmiConfig(SystemConfig, RetrievalConfig, MemoryConfig):
         if self.mem_accumulate == "continue" and self.strategy != "hot":
             raise ValueError("mem_accumulate=continue needs strategy hot")
         return self
-
-    def build_engine(self) -> Engine:
-        """See `EngineConfig.build_engine`; what no memory can be trained by is refused first."""
-        if self.train_mem and self.engine != "scripted":
-            from pmi_kernel.engines.loading import check_before_loading
-
-            check_before_loading(self.model, self.lora(self.seed))
-        return super().build_engine()
-
-    def build(self, engine: Engine | None = None) -> System:
-        """See `SystemConfig.build`."""
-        from pmi_kernel.systems.pmi.system import PmiSystem
-
-        return PmiSystem(self, engine or self.build_engine())

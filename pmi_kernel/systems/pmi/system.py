@@ -7,90 +7,178 @@ output without an action ends the episode.
 
 import re
 import time
-from collections.abc import Generator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import cast
 
-from pmi_kernel.actions import ACTION_STOPS, action_regex, parse_action
-from pmi_kernel.config import stable_seed
+from pmi_kernel.core.errors import EngineError
+from pmi_kernel.core.settings import stable_seed
+from pmi_kernel.core.system import Field, FieldKind
+from pmi_kernel.core.task import Task
+from pmi_kernel.core.trace import (
+    UNKNOWN,
+    ActionKind,
+    Change,
+    EndReason,
+    Step,
+    StepKind,
+)
 from pmi_kernel.engines.base import Adapter, Engine, Finish, Lessons, Sampling
-from pmi_kernel.episode import UNKNOWN, generation_measures, search_measures
-from pmi_kernel.memory.lora import LoraConfig, LoraWeights, accumulate
-from pmi_kernel.prompts import act_prompt, compress_prompt
-from pmi_kernel.recipes import Written, write_lessons
+from pmi_kernel.engines.injected import Injected, injected
+from pmi_kernel.engines.proxy import TrainsOn
+from pmi_kernel.engines.tape import ChangedTraining, said
+from pmi_kernel.lora.weights import LoraConfig, accumulate
+from pmi_kernel.prompting.actions import ACTION_STOPS, action_regex, parse_action
+from pmi_kernel.prompting.prompts import act_prompt, compress_prompt
 from pmi_kernel.retrieval import Evidence, make_retriever, make_step0_query, retrieve
+from pmi_kernel.systems.branch import Altered
+from pmi_kernel.systems.chat import ChatSystem
 from pmi_kernel.systems.pmi.config import PmiConfig
-from pmi_kernel.types import ActionKind, EndReason, ParseOutcome, Step, StepKind, Task
+from pmi_kernel.systems.pmi.recipes import Written, write_lessons
 
 _GUIDED_CHARS = 100
 """Longest argument that guided decoding allows, and room for its tokens, so that it can close."""
 _GUIDED_TOKENS = 4 * _GUIDED_CHARS
+_LORA_FIELDS = {"mem_steps": "steps", "mem_lr": "lr"}
+"""Settings that can be others at one injection, and what they are in a `LoraConfig`."""
 
 
-@dataclass(slots=True)
-class _Memory:
-    """What one episode has injected: its weights, and their handle while they are in force."""
-
-    weights: LoraWeights | None = None
-    adapter: Adapter | None = None
-
-
-class PmiSystem:
+class PmiSystem(ChatSystem[PmiConfig]):
     """Steps through episodes; holds no state between them, so threads may share it.
 
     Args:
         config: The settings.
-        engine: Serves, trains and injects.
+        engine: Serves, trains and injects; built from `config` where None.
 
     Raises:
-        ConfigError: The engine's model cannot be trained as the settings say.
+        ConfigError: The engine cannot be built, or its model cannot be trained as the settings say.
     """
 
-    def __init__(self, config: PmiConfig, engine: Engine) -> None:
-        self.name = config.system
-        self.fingerprint = config.fingerprint()
-        self.config = config
-        self.engine = engine
+    def __init__(self, config: PmiConfig, engine: Engine | None = None) -> None:
+        if engine is None and config.train_mem and config.engine != "scripted":
+            from pmi_kernel.engines.loading import check_before_loading
+
+            check_before_loading(config.model, config.lora(config.seed))
+        super().__init__(config, engine)
         self._retriever = make_retriever(config.retriever)
         if config.train_mem:
             is_stacked = config.mem_accumulate == "stack"
-            engine.check_lora(
+            self.engine.check_lora(
                 config.lora(config.seed), num_stacked=config.max_steps - 1 if is_stacked else 1
             )
 
     def steps(self, task: Task) -> Generator[Step, None, None]:
         """Yield the steps of one episode; its memory is taken out whatever happens."""
-        memory = _Memory()
         searches: list[tuple[str, str]] = []
         action = Step(StepKind.SEARCH, self._first_query(task))
-        try:
-            while action.kind is StepKind.SEARCH:
+        with injected(self.engine) as memory:
+            while action.kind == StepKind.SEARCH:
                 start = time.perf_counter()
                 found = self._retrieve(action.text, task)
                 searches.append((action.text, found.text))
-                yield replace(
+                action = replace(
                     action,
                     passages=found.passages,
-                    measures={**action.measures, **search_measures(found, start)},
+                    measures={
+                        **action.measures,
+                        **found.measures(time.perf_counter() - start),
+                    },
                 )
                 if len(searches) == self.config.max_steps:
+                    yield action
                     action = Step(StepKind.ANSWER, UNKNOWN, end_reason=EndReason.MAX_STEPS)
                 else:
-                    if self.config.train_mem:
-                        yield from self._memorise(task, len(searches), found, memory)
+                    yield from self._memorised(task, len(searches), action, found, memory)
                     action = self._act(task, searches, memory.adapter)
-            yield replace(action, measures={**action.measures, **self._detach(memory)})
-        finally:
-            self._detach(memory)
+            yield replace(action, measures={**action.measures, **_take_out(memory)}, state=None)
+
+    # -- what it learns -----------------------------------------------------------------------
 
     def first_lessons(self, task: Task) -> Lessons:
-        """Return what the base model makes of the evidence of the forced search."""
-        found = self._retrieve(make_step0_query(task.question), task)
-        text = self._source(task, 1, found, None).text
+        """Return what the base model makes of the evidence of the first search; maybe nothing."""
+        found = self._retrieve(self._first_query(task), task)
+        if self.config.mem_source == "evidence":
+            text = found.text
+        else:
+            text = self._compress(task, 1, found, None).text
         return self._write(task, 1, text, None).lessons if text else ()
 
     def first_lora(self, task: Task) -> LoraConfig:
         """Return how the memory of those lessons is trained."""
         return self._lora(task, 1)
+
+    def misled_by(self, task: Task) -> "PmiSystem":
+        """See `Misleads.misled_by`."""
+        lessons = self.first_lessons(task)
+        if not lessons:
+            raise EngineError(f"the snippet of {task.id!r} is empty")
+        return PmiSystem(self.config, TrainsOn(self.engine, lessons))
+
+    @contextmanager
+    def mislearned(self, task: Task, state: object = None) -> Iterator[object]:
+        """See `Misleads.mislearned`."""
+        below = cast("Adapter | None", state)
+        if self.engine.is_exclusive and below is not None:
+            yield None
+            return
+        lessons, lora = self.first_lessons(task), self.first_lora(task)
+        if not lessons:
+            yield None
+            return
+        trained = self.engine.train(lessons, lora, adapter=below)
+        weights = accumulate(below.weights if below else None, trained.weights, lora)
+        with injected(self.engine, weights) as memory:
+            yield memory.adapter
+
+    # -- changed at a step --------------------------------------------------------------------
+
+    def changes(self, step: Step) -> tuple[Field, ...]:
+        """See `Changes.changes`."""
+        config, fields = self.config, list(super().changes(step))
+        if step.kind == StepKind.COMPRESS:
+            label = "Inject this snippet instead"
+            fields.append(Field("snippet", FieldKind.TEXT, label, step.text, said="edited snippet"))
+        if config.train_mem and step.kind != StepKind.ANSWER:
+            number, flag, task = FieldKind.NUMBER, FieldKind.FLAG, FieldKind.TASK
+            fields += [
+                *(
+                    Field(name, number, name, getattr(config, name), said=f"{name} {{}}")
+                    for name in _LORA_FIELDS
+                ),
+                Field("no_injection", flag, "…without injection", False, said="no injection"),
+                Field(
+                    "wrong_passage",
+                    task,
+                    "…with the wrong passage",
+                    None,
+                    said="wrong passage injected",
+                ),
+            ]
+        return tuple(fields)
+
+    def altered(self, config: PmiConfig, step: Step, changes: Mapping[str, object]) -> Altered:
+        """See `ChatSystem.altered`."""
+        altered = super().altered(config, step, changes)
+        numbers = {name: changes[name] for name in _LORA_FIELDS if name in changes}
+        config.but(**numbers)
+        lessons = None
+        if (other := changes.get("wrong_passage")) is not None:
+            lessons = self.first_lessons(cast("Task", other))
+            if not lessons:
+                raise ValueError("the other question's snippet is empty")
+        snippet = changes.get("snippet")
+        return replace(
+            altered,
+            said=altered.said if snippet is None else (*altered.said, said(str(snippet))),
+            training=ChangedTraining(
+                lessons=lessons,
+                is_injected=not changes.get("no_injection"),
+                lora={_LORA_FIELDS[name]: value for name, value in numbers.items()},
+            ),
+        )
+
+    # -- the parts of a step ------------------------------------------------------------------
 
     def _first_query(self, task: Task) -> str:
         return self.config.first_query or make_step0_query(task.question)
@@ -104,21 +192,24 @@ class PmiSystem:
             self._retriever, query, task.context, topk=config.topk, max_chars=config.max_chars
         )
 
-    def _memorise(
-        self, task: Task, search: int, found: Evidence, memory: _Memory
+    def _memorised(
+        self, task: Task, search: int, found_by: Step, found: Evidence, memory: Injected
     ) -> Generator[Step, None, None]:
-        """Compress, train, inject; an empty snippet ends after the first of the three."""
-        source = self._source(task, search, found, memory.adapter)
-        yield source
-        if not source.text:
+        """The search, then compress, train and inject, as far as there is something to learn."""
+        config, source = self.config, found_by
+        text = found.text if config.train_mem and config.mem_source == "evidence" else ""
+        yield replace(found_by, change=Change.NEXT if text else None)
+        if config.train_mem and config.mem_source == "snippet":
+            source = self._compress(task, search, found, memory.adapter)
+            text = source.text
+            yield replace(source, change=Change.NEXT if text else None)
+        if not text:
             return
         lora = self._lora(task, search)
-        written = self._write(task, search, source.text, memory.adapter)
+        written = self._write(task, search, text, memory.adapter)
         trained = self.engine.train(written.lessons, lora, adapter=memory.adapter)
-        weights = accumulate(memory.weights, trained.weights, lora)
         start = time.perf_counter()
-        memory.adapter = self.engine.attach(weights, replaces=memory.adapter)
-        memory.weights = weights
+        adapter = memory.add(trained.weights, lora)
         yield Step(
             StepKind.INJECT,
             "\n".join(str(lesson) for lesson in trained.lessons),
@@ -127,23 +218,18 @@ class PmiSystem:
                 "train_tokens": trained.num_tokens,
                 "train_steps": len(trained.losses_nats),
                 **_diverged(trained.losses_nats),
-                "attached_bytes": weights.num_bytes,
+                "attached_bytes": adapter.weights.num_bytes,
                 "train_s": trained.seconds_s,
                 "attach_s": time.perf_counter() - start,
             },
             artifacts={
                 "losses_nats": list(trained.losses_nats),
-                "rank": weights.rank,
+                "rank": adapter.weights.rank,
                 "delta_norms": trained.weights.norms(),
             },
-            adapter=memory.adapter,
+            change=Change.MADE,
+            state=adapter,
         )
-
-    def _source(self, task: Task, search: int, found: Evidence, adapter: Adapter | None) -> Step:
-        """What a memory is made of: the snippet, or the evidence as it is."""
-        if self.config.mem_source == "evidence":
-            return Step(StepKind.COMPRESS, found.text, adapter=adapter)
-        return self._compress(task, search, found, adapter)
 
     def _write(self, task: Task, search: int, text: str, adapter: Adapter | None) -> Written:
         config = self.config
@@ -177,11 +263,11 @@ class PmiSystem:
             snippet,
             raw=output.text,
             measures={
-                **generation_measures(output, "compress"),
+                **output.measures("compress"),
                 "empty_snippets": int(not snippet),
                 "truncated_snippets": int(output.finish is Finish.LENGTH),
             },
-            adapter=adapter,
+            state=adapter,
         )
 
     def _act(self, task: Task, searches: list[tuple[str, str]], adapter: Adapter | None) -> Step:
@@ -205,23 +291,23 @@ class PmiSystem:
             action.argument,
             raw=output.text,
             parse=action.outcome,
-            measures=generation_measures(output, "act"),
-            adapter=adapter,
+            measures=output.measures("act"),
+            state=adapter,
         )
-        if action.outcome is not ParseOutcome.OK:
-            end = EndReason.PARSE_FAILURE
-            return replace(step, kind=StepKind.ANSWER, text=UNKNOWN, end_reason=end)
-        if action.kind is ActionKind.ANSWER:
-            return replace(step, kind=StepKind.ANSWER, end_reason=EndReason.ANSWERED)
-        return step
+        if action.kind is ActionKind.SEARCH:
+            return step
+        is_answer = action.kind is ActionKind.ANSWER
+        text, end = self._ending(output.text, action.argument if is_answer else None)
+        return replace(step, kind=StepKind.ANSWER, text=text, end_reason=end)
 
-    def _detach(self, memory: _Memory) -> dict[str, float]:
-        if memory.adapter is None:
-            return {}
-        adapter, memory.adapter = memory.adapter, None
-        start = time.perf_counter()
-        self.engine.detach(adapter)
-        return {"detach_s": time.perf_counter() - start}
+
+def _take_out(memory: Injected) -> dict[str, float]:
+    """Take what is in force out, and return what that cost."""
+    if memory.adapter is None:
+        return {}
+    start = time.perf_counter()
+    memory.take_out()
+    return {"detach_s": time.perf_counter() - start}
 
 
 def _diverged(losses_nats: Sequence[float]) -> dict[str, float]:
@@ -233,7 +319,7 @@ def _written_measures(written: Written) -> dict[str, float]:
     """What making the lessons cost; nothing where they are the text itself."""
     if not written.outputs and not written.num_lines:
         return {}
-    costs = [generation_measures(output, "write") for output in written.outputs]
+    costs = [output.measures("write") for output in written.outputs]
     summed = {key: sum(cost[key] for cost in costs) for key in (costs[0] if costs else ())}
     return {"lines": written.num_lines, **summed, "write_s": written.seconds_s}
 

@@ -1,0 +1,1 @@
+"""What everything else speaks in: records, errors, settings; no engine and no system."""

@@ -1,0 +1,42 @@
+"""What an episode came to: its scores and costs."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from pmi_kernel.core.trace import EndReason
+
+
+@dataclass(frozen=True, slots=True)
+class EvalResult:
+    """The scored outcome of one episode; its line in the file marks the episode as done.
+
+    Attributes:
+        episode_id: The task's id.
+        prediction: What the system answered.
+        answers: The accepted gold answers.
+        scores: In [0, 1], by name: `em` and `f1` with its `precision` and `recall` (official
+            HotpotQA exact match and token F1), and `sub_em` (whether a normalised gold answer
+            stands within the prediction).
+        end_reason: Why the episode ended.
+        type: The data set's question type.
+        level: The data set's difficulty.
+        num_steps: Steps in the trace.
+        num_searches: SEARCH steps.
+        num_injections: INJECT steps.
+        costs: Summed measures of all steps, with units in the keys; `controls_passed_over` counts
+            questions that could not serve as control because their context tells the answer.
+        known: What a model is expected to answer from its pretraining, as in `Gold`; else empty.
+    """
+
+    episode_id: str
+    prediction: str
+    answers: tuple[str, ...]
+    scores: Mapping[str, float]
+    end_reason: EndReason
+    type: str
+    level: str
+    num_steps: int
+    num_searches: int
+    num_injections: int
+    costs: Mapping[str, float] = field(default_factory=dict)
+    known: str = ""

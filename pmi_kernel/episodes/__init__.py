@@ -1,0 +1,1 @@
+"""One episode: stepped, probed, asked, and run again otherwise."""

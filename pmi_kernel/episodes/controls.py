@@ -1,0 +1,59 @@
+"""Which other question's passage is the wrong one: one that does not tell the answer by chance."""
+
+from bisect import bisect_right
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import islice
+
+from pmi_kernel.core.metrics import normalize_answer
+from pmi_kernel.core.task import Example, Task
+
+_MOST_LOOKED_AT = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """The question whose passage stands for the wrong one.
+
+    Attributes:
+        task: None where there is none.
+        num_passed_over: Questions before it whose context tells the answer.
+    """
+
+    task: Task | None
+    num_passed_over: int
+
+
+class Controls:
+    """Chooses controls among the questions of a data set.
+
+    Args:
+        examples: All of them.
+    """
+
+    def __init__(self, examples: Iterable[Example]) -> None:
+        self._tasks = sorted((example.task for example in examples), key=lambda task: task.id)
+
+    def of(self, example: Example) -> Control:
+        """Return the next question, by id, that has none of the example's answers in its context.
+
+        All of the context counts, not only what a search would find, so the choice depends on the
+        data alone: every system and setting is compared with the same passage. Answers are compared
+        in whole words, as the metrics normalise them. Yes and no are in any text and tell nothing.
+        A thousand questions are looked at.
+        """
+        gold = {normalize_answer(answer) for answer in example.gold.answers} - {"", "yes", "no"}
+        tasks, id_ = self._tasks, example.task.id
+        start = bisect_right(tasks, id_, key=lambda task: task.id)
+        turns = (tasks[(start + turn) % len(tasks)] for turn in range(len(tasks)))
+        num_passed_over = 0
+        for task in islice((task for task in turns if task.id != id_), _MOST_LOOKED_AT):
+            if not _tells(task, gold):
+                return Control(task, num_passed_over)
+            num_passed_over += 1
+        return Control(None, num_passed_over)
+
+
+def _tells(task: Task, gold: set[str]) -> bool:
+    texts = (f" {normalize_answer(f'{p.title} {p.text}')} " for p in task.context)
+    return any(f" {answer} " in text for text in texts for answer in gold)

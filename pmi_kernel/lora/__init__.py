@@ -1,0 +1,1 @@
+"""Low-rank updates as values: trained in batches, stacked, stored."""

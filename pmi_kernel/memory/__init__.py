@@ -1,1 +1,0 @@
-"""Memories: LoRA weights, their training, and the layers that serve them row by row."""

@@ -1,0 +1,1 @@
+"""The words put to a model, and how they are read back: chats, actions, answers."""

@@ -1,0 +1,1 @@
+"""What runs came to: compared, blamed, summed up, and shown as text or as pages."""

@@ -1,0 +1,123 @@
+"""From data to HTML, once for every place: the live widget, a saved notebook, a page of its own.
+
+What is shown is a tree of nodes. Each is a Jinja template with its data, escaped by construction
+(text from documents and models is never markup), and has a key, so that a live view replaces only
+the nodes that changed and what was open or in focus stays so.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from pmi_kernel.core.visible import visible, visible_line
+
+_HERE = Path(str(files("pmi_kernel.reports.pages")))
+STYLE = _HERE / "static" / "workbench.css"
+"""The style sheet of all pages and views."""
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One piece of a view.
+
+    Attributes:
+        key: Its name, unique among its siblings and the same in every update.
+        template: File under `templates/`; has one root element, and one `slot()` where it takes
+            children.
+        data: What the template shows.
+        children: Nodes shown in its slot.
+    """
+
+    key: str
+    template: str
+    data: dict[str, Any] = field(default_factory=dict)
+    children: Sequence["Node"] = ()
+
+    def html(self) -> Markup:
+        """Return the node with all below it as HTML."""
+        inner = Markup("").join(child.html() for child in self.children)
+        return self._render(inner)
+
+    def state(self) -> dict[str, Any]:
+        """Return the node as the live view takes it: key, own HTML, children."""
+        return {
+            "key": self.key,
+            "html": str(self._render(Markup(""))),
+            "children": [child.state() for child in self.children],
+        }
+
+    def _render(self, inner: Markup) -> Markup:
+        template = _environment().get_template(self.template)
+        slot = Markup("data-slot>{}").format(inner)
+        return Markup(template.render(self.data, key=self.key, slot=slot).strip())
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(_HERE / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_shown,
+    )
+    environment.filters["signed"] = lambda value, digits=2: f"{value:+.{digits}f}".replace("-", "−")
+    environment.filters["seconds"] = seconds
+    environment.filters["size"] = size
+    return environment
+
+
+def _shown(value: object) -> object:
+    """What a template shows of a value; what is HTML already is left, so `|e` keeps an id exact."""
+    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def seconds(value: float) -> str:
+    """Return a duration in a fitting unit."""
+    if value < 0.0995:
+        return f"{1000 * value:.1f} ms"
+    return f"{value:.1f} s" if value < 100 else f"{value / 60:.1f} min"
+
+
+def size(num_bytes: float) -> str:
+    """Return a size in a fitting unit."""
+    for unit in ("bytes", "kB", "MB"):
+        if num_bytes < 1000:
+            return f"{num_bytes:.3g} {unit}"
+        num_bytes /= 1000
+    return f"{num_bytes:.3g} GB"
+
+
+def static_html(nodes: Sequence[Node]) -> str:
+    """Return nodes as HTML that needs no script, with the style sheet in it."""
+    body = Markup("").join(node.html() for node in nodes)
+    style = Markup(STYLE.read_text(encoding="utf-8"))
+    return str(Markup('<style>{}</style><div class="pmi pmi-static">{}</div>').format(style, body))
+
+
+def page(title: str, nodes: Sequence[Node], *, pictures: str = "") -> str:
+    """Return a whole HTML page that asks the network for nothing.
+
+    Args:
+        title: Its title.
+        nodes: What it shows.
+        pictures: HTML of plotly's own making, script and all, shown below; without it the page
+            may run no script.
+    """
+    scripts = "; script-src 'unsafe-inline'" if pictures else ""
+    return str(
+        Markup(
+            '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+            '<meta name="viewport" content="width=device-width">'
+            '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; '
+            "style-src 'unsafe-inline'; img-src data:{}\"><title>{}</title></head>\n"
+            '<body class="pmi-page"><main>{}{}</main></body></html>\n'
+        ).format(Markup(scripts), visible_line(title), Markup(static_html(nodes)), Markup(pictures))
+    )

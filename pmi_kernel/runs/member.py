@@ -1,0 +1,84 @@
+"""A worker as the run's parent sees it: how it is spoken to, and what is known of it."""
+
+import time
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from pmi_kernel.runs.devices import Slot
+from pmi_kernel.runs.status import WorkerStatus
+
+Message = tuple[Any, ...]
+
+
+class Handle(Protocol):
+    """A worker as the supervisor holds it, wherever it runs."""
+
+    def send(self, *message: object) -> None:
+        """Put a message in the worker's box; a dead worker's is lost."""
+        ...
+
+    def receive(self) -> list[Message] | None:
+        """Return what came from the worker; None when it is dead and nothing is left to read."""
+        ...
+
+    def is_stopped(self) -> bool:
+        """Whether its process is known to be held by a signal."""
+        ...
+
+    def kill(self) -> None:
+        """End the worker at once, and wait until it is gone."""
+        ...
+
+
+class Launcher(Protocol):
+    """Starts workers."""
+
+    def start(self, slot: Slot) -> Handle:
+        """Start a worker in a slot."""
+        ...
+
+    def wait(self, handles: list[Any], seconds: float) -> None:
+        """Return when one of the workers has something to say, or after some seconds."""
+        ...
+
+
+@dataclass(slots=True)
+class Member:
+    """One worker with what the parent knows of it."""
+
+    slot: Slot
+    handle: Handle | None = None
+    in_flight: set[str] = field(default_factory=set)
+    begun: set[str] = field(default_factory=set)
+    is_ready: bool = False
+    num_done: int = 0
+    num_failed: int = 0
+    errors_in_a_row: int = 0
+    num_fruitless: int = 0
+    num_deaths: int = 0
+    last_error: str = ""
+    facts: dict[str, Any] = field(default_factory=dict)
+    started_s: float = field(default_factory=time.monotonic)
+    heard_s: float = 0.0
+
+    def status(self) -> WorkerStatus:
+        """Return what others see of it."""
+        spent_s = max(1e-9, time.monotonic() - self.started_s)
+        status: WorkerStatus = {
+            "is_ready": self.is_ready,
+            "done": self.num_done,
+            "in_flight": len(self.in_flight),
+            "failed": self.num_failed,
+            "episodes_per_min": 60 * self.num_done / spent_s,
+            "last_error": self.last_error,
+        }
+        return {**status, **self.facts}  # type: ignore[typeddict-item]
+
+    def end(self) -> None:
+        """End the worker, and forget what it had in hand."""
+        if self.handle is not None:
+            self.handle.kill()
+        self.handle = None
+        self.in_flight.clear()
+        self.begun.clear()
+        self.is_ready, self.errors_in_a_row, self.facts = False, 0, {}

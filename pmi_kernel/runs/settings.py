@@ -1,0 +1,54 @@
+"""What is run, where it goes, and by how many."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
+
+from pmi_kernel.core.errors import ConfigError
+from pmi_kernel.core.settings import Settings, SystemConfig
+
+
+class RunSettings(Settings):
+    """What is run and where it goes."""
+
+    data: str = "sample"
+    """Questions: sample (embedded), hotpotqa, hotpotqa-train, a file in HotpotQA's layout, or
+    fictional worlds, e.g. world:hops=3,n=40,seed=1,mentions=paraphrased (see data/README.md)."""
+    out: Path = Path("runs/latest")
+    """Run directory; a run that is there already is gone on with."""
+    limit: Annotated[int | None, Field(ge=0, le=10**9)] = None
+    """Most episodes to run now, counting pending ones only."""
+    probe: bool = False
+    """Measure around each injection for its report card: answers, gold log-probability,
+    rephrasings, unrelated questions, control, drift."""
+    verify_restore: bool = False
+    """Check after each episode that base scores are bit-equal to those before it."""
+    wrong_passage: bool = False
+    """Control: inject what another question's first search gave, instead of the episode's own."""
+    workers: Annotated[int | None, Field(ge=1, le=1_024)] = None
+    """Worker processes; by default one for each device in CUDA_VISIBLE_DEVICES, or one on a CPU."""
+    concurrency: Annotated[int, Field(ge=1, le=1_024)] = 1
+    """Episodes at once in each worker, each with its own memory in the one engine."""
+    launcher: Literal["process", "ray"] = "process"
+    """How workers are started: processes of this machine, or actors of a Ray cluster."""
+
+    @field_validator("out", mode="before")
+    @classmethod
+    def _is_named(cls, out: object) -> object:
+        if out == "":
+            raise ValueError("an empty path; name a folder")
+        return out
+
+
+def check_settings(settings: RunSettings, config: SystemConfig) -> None:
+    """Refuse what cannot go together, before anything is loaded.
+
+    Raises:
+        ConfigError: `wrong_passage` is asked of a system that injects nothing.
+    """
+    if settings.wrong_passage and not getattr(config, "train_mem", False):
+        raise ConfigError(
+            f"wrong_passage is a control of what is injected, and {config.system} injects nothing "
+            "here; it needs train_mem"
+        )

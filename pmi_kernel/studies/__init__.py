@@ -1,0 +1,1 @@
+"""Many runs for one question: recipes, accumulation, sweeps, grids, benchmarks."""

@@ -1,0 +1,20 @@
+"""Benchmarks: each one command that measures both sides in one run and prints ratios."""
+
+from collections.abc import Callable
+
+from pmi_kernel.studies.bench.batch import crash, episodes, harness
+from pmi_kernel.studies.bench.generation import generate
+from pmi_kernel.studies.bench.injection import inject, restore, rows
+from pmi_kernel.studies.bench.training import train
+
+BENCHMARKS: dict[str, Callable[..., object]] = {
+    "restore": restore,
+    "inject": inject,
+    "rows": rows,
+    "train": train,
+    "generate": generate,
+    "episodes": episodes,
+    "harness": harness,
+    "crash": crash,
+}
+"""Every benchmark by the name that `pmi bench` takes."""

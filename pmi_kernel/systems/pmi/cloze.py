@@ -1,0 +1,136 @@
+"""Sentences as questions: what the model can guess least of each is asked for.
+
+As salient span masking (REALM, Guu et al. 2020, arXiv:2002.08909, section 3.4), but a span is as
+salient as the model itself finds it: by its surprisal in the text, in nats. What the whole text is
+about is never asked for, as it says which fact is meant.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pmi_kernel.engines.base import Adapter, Engine
+from pmi_kernel.prompting.messages import Message
+
+_SENTENCE = re.compile(r"\S.*?(?:[.!?](?=\s+[A-Z0-9\"'(])|$)", re.DOTALL)
+_NAME = re.compile(
+    r"[A-Z][\w'’&-]*(?:\.(?=\s[A-Z][a-z]))?(?:\s+(?:(?:of|the|and|de|von|van|in|for)\s+){0,2}"
+    r"[A-Z][\w'’&-]*)*"
+)
+_NUMBER = re.compile(r"\d[\d,.]*\d|\d")
+_WORD = re.compile(r"[a-z][\w'’-]{3,}")
+_NO_NAME = frozenset(
+    "The A An In On At By From For It He She They This That These Those His Her Its Their "
+    "After Before Since When While As There".split()
+)
+_READ = (Message("user", "Tell me something."),)
+"""What the text is a reply to while it is read for its surprisal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A sentence with a span left out.
+
+    Attributes:
+        question: The sentence with `what` in the span's place, or `who` where that is likelier.
+        answer: The span.
+        surprisal_nats: How little the model expected it.
+    """
+
+    question: str
+    answer: str
+    surprisal_nats: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Span:
+    start: int
+    stop: int
+    text: str
+
+
+def gaps(
+    engine: Engine, text: str, *, most: int, adapter: Adapter | None = None
+) -> tuple[Gap, ...]:
+    """Return the gaps of a text in its order: one of every sentence first, then the next best.
+
+    A gap is a name or a number; of a sentence that has none but its topic, one of its longer words.
+
+    Args:
+        engine: Says how surprising each span is, and which question is the likelier.
+        text: Plain sentences.
+        most: Most gaps.
+        adapter: The memory in force.
+
+    Raises:
+        EngineError: As `Engine.score`.
+    """
+    sentences = [_Span(m.start(), m.end(), m[0]) for m in _SENTENCE.finditer(text)]
+    if not sentences:
+        return ()
+    surprisal = _by_character(engine, text, adapter)
+    counts = Counter(
+        name.text for s in sentences for name in {n.text: n for n in _names(s)}.values()
+    )
+    ranked: list[tuple[int, float, _Span, _Span]] = []
+    for sentence in sentences:
+        names = _names(sentence)
+        topic = max(names, key=lambda name: counts[name.text], default=None)
+        about = [name for name in names if topic and name.text == topic.text]
+        salient = [s for s in _salient(sentence, names) if not any(_touch(s, n) for n in about)]
+        words = [w for w in _all(_WORD, sentence) if not any(_touch(w, name) for name in names)]
+        spans = salient or words
+        by_nats = [(sum(surprisal[span.start : span.stop]), span) for span in spans]
+        by_nats.sort(key=lambda pair: -pair[0])
+        del by_nats[len(salient) or 1 :]
+        ranked += [(place, -nats, sentence, span) for place, (nats, span) in enumerate(by_nats)]
+    chosen = sorted(ranked, key=lambda gap: gap[:2])[:most]
+    return tuple(
+        Gap(_ask(engine, sentence, span, adapter), span.text, -nats)
+        for _, nats, sentence, span in sorted(chosen, key=lambda gap: gap[3].start)
+    )
+
+
+def _by_character(engine: Engine, text: str, adapter: Adapter | None) -> list[float]:
+    """The surprisal of each token at the character where it begins; 0 at the others."""
+    score = engine.score(_READ, text, adapter=adapter)
+    found, at = [0.0] * len(text), 0
+    for piece, logprob in zip(score.tokens, score.logprobs_nats, strict=True):
+        start = text.find(piece.strip(), at)
+        if start >= 0:  # a piece of a character is not found, and counts where the last one ended
+            at = start
+        found[at] -= logprob
+        at = min(at + (len(piece.strip()) if start >= 0 else 0), len(text) - 1)
+    return found
+
+
+def _names(sentence: _Span) -> list[_Span]:
+    return [name for name in _all(_NAME, sentence) if name.text not in _NO_NAME]
+
+
+def _salient(sentence: _Span, names: Sequence[_Span]) -> list[_Span]:
+    """Names, and the numbers that are in none."""
+    numbers = _all(_NUMBER, sentence)
+    return [*names, *(n for n in numbers if not any(_touch(n, name) for name in names))]
+
+
+def _all(pattern: re.Pattern[str], sentence: _Span) -> list[_Span]:
+    return [
+        _Span(sentence.start + match.start(), sentence.start + match.end(), match[0])
+        for match in pattern.finditer(sentence.text)
+    ]
+
+
+def _touch(one: _Span, other: _Span) -> bool:
+    return one.start < other.stop and other.start < one.stop
+
+
+def _ask(engine: Engine, sentence: _Span, gap: _Span, adapter: Adapter | None) -> str:
+    before = sentence.text[: gap.start - sentence.start]
+    after = sentence.text[gap.stop - sentence.start :].rstrip(" .!?")
+    asked = [f"{before}{word}{after}?" for word in ("what", "who")]
+    asked = [question[0].upper() + question[1:] for question in asked]
+    if not gap.text[0].isupper():
+        return asked[0]
+    return max(asked, key=lambda q: sum(engine.score(_READ, q, adapter=adapter).logprobs_nats))
