@@ -65,7 +65,7 @@ class EpisodeView(View):
     def reset(self) -> None:
         """Start again with what the setup says now; branches go."""
         self.stop()
-        self.submit(f"Loading {self._setup.config.serves}…", self._restart)
+        self.submit(f"Loading {self._setup.config.serves or 'the system'}…", self._restart)
 
     def fork(self, step: int, *, branch: int = 0, **changes: object) -> None:
         """Run a branch that leaves `branch` at `step`, and show it beside the original.
@@ -226,12 +226,7 @@ class EpisodeView(View):
                 head_node(
                     example.task,
                     example.gold.answers,
-                    notes=(
-                        config.system,
-                        config.serves,
-                        example.type,
-                        example.level,
-                    ),
+                    notes=(config.system, config.serves, example.type, example.level),
                     prediction=prediction,
                 ),
                 Node("branches", "branches.html", {}, self._branch_nodes()),

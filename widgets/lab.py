@@ -17,6 +17,9 @@ from widgets.figures import Chart, norms_figure, sweep_figure
 from widgets.setup import Setup
 from widgets.view import View
 
+_SWEPT = {"mem_rank": "8", "mem_lr": "1e-4 3e-4 1e-3", "mem_steps": "5 10 20"}
+"""The settings that are swept, the last one fastest, with what stands in the form at first."""
+
 
 class InjectionLab(View):
     """Sweeps optimiser steps, learning rate and rank over one snippet.
@@ -30,7 +33,7 @@ class InjectionLab(View):
         super().__init__()
         self._setup, self._view = setup, view
         self.points: list[SweepPoint] = []
-        self._form = {"steps": "5 10 20", "rates": "1e-4 3e-4 1e-3", "ranks": "8"}
+        self._form = dict(_SWEPT)
         self._snippet = ""
         self._total = 0
         self._charts: list[Chart] = []
@@ -69,11 +72,11 @@ class InjectionLab(View):
         """The Run the sweep button."""
         config = self._setup.config
         memory = config if isinstance(config, MemoryConfig) else MemoryConfig()
-        grid = {name: _numbers(name, values[name]) for name in ("steps", "rates", "ranks")}
-        self._form = {name: values[name] for name in grid}
+        grid = {name: _numbers(name, values[name], getattr(memory, name)) for name in _SWEPT}
+        self._form = {name: values[name] for name in _SWEPT}
         loras = [
-            memory.but(mem_steps=int(steps), mem_lr=lr, mem_rank=int(rank)).lora(config.seed)
-            for rank, lr, steps in itertools.product(grid["ranks"], grid["rates"], grid["steps"])
+            memory.but(**dict(zip(grid, point, strict=True))).lora(config.seed)
+            for point in itertools.product(*grid.values())
         ]
         self.run(values["snippet"], loras)
 
@@ -119,9 +122,7 @@ class InjectionLab(View):
     def _show(self) -> None:
         rows = [
             (
-                f"{p.lora.steps}",
-                f"{p.lora.lr:g}",
-                f"{p.lora.rank}",
+                *(f"{getattr(p.lora, name.removeprefix('mem_')):g}" for name in _SWEPT),
                 f"{p.loss_nats:.3f}",
                 f"{p.before_nats:.2f} → {p.after_nats:.2f} ({p.after_nats - p.before_nats:+.2f})",
                 f"{p.drift_kl_nats:.4f}",
@@ -130,9 +131,7 @@ class InjectionLab(View):
             for p in self.points
         ]
         columns = (
-            "mem_steps",
-            "mem_lr",
-            "rank",
+            *_SWEPT,
             "last loss",
             "gold log-probability, nats",
             "drift, nats per token",
@@ -141,21 +140,21 @@ class InjectionLab(View):
         caption = "Asked the question alone; drift is the mean KL on unrelated prompts."
         self.show(
             [
-                Node("form", "lab.html", {"snippet": self._snippet, **self._form}),
+                Node("form", "lab.html", {"snippet": self._snippet, "fields": self._form}),
                 Node("progress", "progress.html", {"done": len(rows), "total": self._total}),
                 Node("table", "table.html", {"caption": caption, "columns": columns, "rows": rows}),
             ]
         )
 
 
-def _numbers(name: str, text: str) -> list[float]:
-    """The numbers typed in a field, at least one, all above 0."""
+def _numbers(name: str, text: str, like: float) -> list[float]:
+    """The numbers typed in a field, at least one, all above 0, and whole where `like` is."""
     try:
         numbers = [float(word) for word in text.replace(",", " ").split()]
     except ValueError:
         raise ValueError(f"{name}: {text!r} is not a list of numbers") from None
     if not numbers or min(numbers) <= 0:
         raise ValueError(f"{name}: give one number above 0, or several")
-    if name != "rates" and not all(number.is_integer() for number in numbers):
+    if isinstance(like, int) and not all(number.is_integer() for number in numbers):
         raise ValueError(f"{name}: {text!r} holds a number that is not whole")
-    return numbers
+    return [type(like)(number) for number in numbers]

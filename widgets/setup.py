@@ -15,16 +15,6 @@ from pmi_kernel.reports.pages.render import Node
 from pmi_kernel.systems import SYSTEMS, config_class, open_system
 from widgets.view import View
 
-_MAIN = (
-    "model",
-    "train_mem",
-    "evidence",
-    "retriever",
-    "topk",
-    "mem_recipe",
-    "mem_steps",
-    "mem_lr",
-)
 _MOST_SHOWN = 60
 
 
@@ -181,6 +171,7 @@ class Setup(View):
             {"id": e.task.id, "text": e.task.question, "cells": (e.type, e.level)} for e in shown
         ]
         fields = [_field(n, f, self.config) for n, f in type(self.config).model_fields.items()]
+        main = self.config.main
         self.show(
             [
                 Node(
@@ -212,8 +203,8 @@ class Setup(View):
                     {
                         "systems": SYSTEMS,
                         "system": self.config.system,
-                        "main": [field for field in fields if field["name"] in _MAIN],
-                        "more": [field for field in fields if field["name"] not in _MAIN],
+                        "main": [field for field in fields if field["name"] in main],
+                        "more": [field for field in fields if field["name"] not in main],
                         "about": f"settings {self.config.fingerprint()}",
                     },
                 ),

@@ -56,6 +56,8 @@ class SystemConfig(Settings):
 
     system: ClassVar[str]
     """Name of the system."""
+    main: ClassVar[tuple[str, ...]] = ()
+    """The settings that a form shows first."""
     before: ClassVar[Mapping[str, object]] = {}
     """What an old record that lacks a setting was made with, where it is not today's default."""
 
@@ -69,6 +71,11 @@ class SystemConfig(Settings):
     def serves(self) -> str:
         """What answers, in a word or two for a heading; empty where the system's name says it."""
         return ""
+
+    @property
+    def learns(self) -> bool:
+        """Whether an episode learns something, in the place of which a control can learn."""
+        return False
 
     def loads(self) -> Mapping[str, object]:
         """Return the settings that decide what is loaded; those of equal ones can share it."""

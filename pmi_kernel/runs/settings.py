@@ -45,10 +45,10 @@ def check_settings(settings: RunSettings, config: SystemConfig) -> None:
     """Refuse what cannot go together, before anything is loaded.
 
     Raises:
-        ConfigError: `wrong_passage` is asked of a system that injects nothing.
+        ConfigError: `wrong_passage` is asked of a system that learns nothing.
     """
-    if settings.wrong_passage and not getattr(config, "train_mem", False):
+    if settings.wrong_passage and not config.learns:
         raise ConfigError(
-            f"wrong_passage is a control of what is injected, and {config.system} injects nothing "
-            "here; it needs train_mem"
+            f"wrong_passage is a control of what is learned, and {config.system} learns nothing "
+            "with these settings"
         )

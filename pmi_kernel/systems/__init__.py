@@ -34,6 +34,9 @@ SYSTEMS: dict[str, Entry] = {
     "in_context": Entry(
         f"{_HERE}.baselines.config:InContextConfig", f"{_HERE}.baselines.system:InContext"
     ),
+    "lexical": Entry(
+        f"{_HERE}.lexical.config:LexicalConfig", f"{_HERE}.lexical.system:LexicalSystem"
+    ),
 }
 """Every system, by the name that `--system` takes."""
 

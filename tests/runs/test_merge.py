@@ -36,7 +36,7 @@ def change_line(path: Path, number: int, change: Callable[[str], str]) -> str:
 
 DAMAGE: dict[str, Callable[[str], str]] = {
     "torn": lambda line: line[: len(line) // 2] + "\n",
-    "another schema": lambda line: line.replace('{"schema": 1,', '{"schema": 99,'),
+    "another schema": lambda line: line.replace('{"schema": 2,', '{"schema": 99,'),
     "cut field": lambda line: line.replace('"end_reason"', '"x"').replace('"steps"', '"x"'),
     "no text at all": lambda line: "\0\0\0\n",
     "an id that cannot be read": lambda line: line.replace('id": "', 'id": "\\x', 1),
@@ -91,7 +91,8 @@ def test_a_merge_that_fails_leaves_the_merged_files_as_they_were(
 
 
 def with_f1(line: str, f1: float) -> str:
-    return encode(replace(decode(EvalResult, line), f1=f1)) + "\n"
+    result = decode(EvalResult, line)
+    return encode(replace(result, scores={**result.scores, "f1": f1})) + "\n"
 
 
 def add_worker(out: Path, number: int, change: Callable[[str], str]) -> str:

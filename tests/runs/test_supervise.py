@@ -24,6 +24,7 @@ from pmi_kernel.runs.jobs import Job, find_jobs, launch
 from pmi_kernel.runs.request import request_of
 from pmi_kernel.runs.worker import Worker
 from pmi_kernel.studies.bench.batch import kill_at_random
+from pmi_kernel.systems import open_system
 from tests.runs.results import same
 from tests.runs.scripts import CHILDREN, POISON, SCRIPTED, SLOW
 from tests.waiting import eventually, within
@@ -184,9 +185,9 @@ def test_several_episodes_cannot_share_an_engine_that_holds_one_memory(
     tmp_path: Path, sample: list[Example]
 ) -> None:
     settings = RunSettings(out=tmp_path, concurrency=2)
-    engine = ScriptedEngine(is_exclusive=True)
-    with pytest.raises(ConfigError, match="one memory at a time"):
-        Worker("cpu0", settings, SCRIPTED, engine, sample)
+    system = open_system(SCRIPTED, ScriptedEngine(is_exclusive=True))
+    with pytest.raises(ConfigError, match="1 at most, and is 2"):
+        Worker("cpu0", settings, system, sample)
 
 
 def test_the_wrong_passage_is_another_questions_snippet(tmp_path: Path) -> None:

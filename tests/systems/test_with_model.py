@@ -45,7 +45,7 @@ def test_an_injection_raises_what_it_was_trained_on_and_is_undone(
 ) -> None:
     system = open_system(CONFIG, engine)
     prober = Prober(system, sample[0], control=sample[1].task)
-    with verified_restore(engine):
+    with verified_restore(system):
         trace = Episode(system, sample[0], observer=prober).run()
     losses = next(s for s in trace.steps if s.kind == StepKind.INJECT).artifacts["losses_nats"]
     assert isinstance(losses, list)

@@ -13,6 +13,7 @@ from pmi_kernel.core.errors import ConfigError
 from pmi_kernel.core.records import RecordWriter, read_records
 from pmi_kernel.core.result import EvalResult
 from pmi_kernel.core.settings import SystemConfig
+from pmi_kernel.core.system import System
 from pmi_kernel.core.trace import StepKind
 from pmi_kernel.engines.base import Adapter
 from pmi_kernel.engines.scripted import ScriptedEngine, first_title
@@ -44,8 +45,8 @@ class Bench(Setup):
 
     given: Any = None
 
-    def engine(self) -> Any:
-        return self.given or super().engine()
+    def system(self) -> System:
+        return open_system(self.config, self.given) if self.given else super().system()
 
 
 @pytest.fixture
@@ -184,6 +185,35 @@ def test_an_engine_that_fails_says_so_and_the_view_lives_on(setup: Setup) -> Non
     assert view.status.startswith("Done: ")
 
 
+def test_a_system_without_an_engine_is_stepped_probed_and_forked() -> None:
+    setup = Setup("sample", system="lexical", retriever="bm25")
+    view = EpisodeView(setup)
+    view.run_to_injection()
+    view.wait()
+    assert view.traces[0].steps[-1].kind == "remember"
+    assert view.traces[0].probes[0].control is None
+    view.run()
+    view.wait()
+    assert view.status.startswith("Done: 3 steps")
+    shown = view.html()
+    assert "remember" in shown.lower()
+    assert "Report card" in shown
+    view.on_fork({"branch": 0, "step": 1, "wrong_passage": "1"}, {})
+    view.wait()
+    view.on_fork({"branch": 0, "step": 0}, {"query": "lighthouse"})
+    view.wait()
+    assert not view.is_error
+    assert "Branch 1: wrong passage kept" in view.html()
+    assert view.traces[2].steps[0].text == "lighthouse"
+    with pytest.raises(ValueError, match="no engine"):
+        InjectionLab(setup, view)._sweep("words", [])
+    setup.configure("closed_book", engine="scripted")
+    view.wait()
+    view.run()
+    view.wait()
+    assert view.status.startswith("Done: 1 steps")
+
+
 def test_the_lab_sweeps_the_episodes_snippet(setup: Setup) -> None:
     view = EpisodeView(setup)
     lab = InjectionLab(setup, view)
@@ -192,23 +222,24 @@ def test_the_lab_sweeps_the_episodes_snippet(setup: Setup) -> None:
     view.run()
     view.wait()
     lab.on_take()
-    values = {"snippet": "some words", "steps": "1, 2", "rates": "1e-3", "ranks": "4 8"}
+    values = {"snippet": "some words"}
+    values |= {"mem_steps": "1, 2", "mem_lr": "1e-3", "mem_rank": "4 8"}
     lab.on_sweep({}, values)
     lab.wait()
     loras = [(point.lora.steps, point.lora.rank) for point in lab.points]
     assert loras == [(1, 4), (2, 4), (1, 8), (2, 8)]
     for wrong in (
-        {"steps": "x"},
-        {"steps": ""},
-        {"rates": "0"},
-        {"ranks": "1.5"},
-        {"steps": "inf"},
-        {"rates": "nan"},
-        {"rates": "inf"},
-        {"ranks": "100000"},
+        {"mem_steps": "x"},
+        {"mem_steps": ""},
+        {"mem_lr": "0"},
+        {"mem_rank": "1.5"},
+        {"mem_steps": "inf"},
+        {"mem_lr": "nan"},
+        {"mem_lr": "inf"},
+        {"mem_rank": "100000"},
         {"snippet": " "},
     ):
-        with pytest.raises((ValueError, ConfigError), match=r"steps|rates|ranks|mem_|snippet"):
+        with pytest.raises((ValueError, ConfigError), match=r"mem_|snippet"):
             lab.on_sweep({}, {**values, **wrong})
 
 
@@ -244,7 +275,8 @@ def test_a_win_opens_in_both_runs(finished: Path) -> None:
         file.unlink()
         with RecordWriter(file) as writer:
             for place, result in enumerate(results):
-                writer.write(replace(result, f1=1.0) if place == 2 else replace(result, f1=0.0))
+                scores = {**result.scores, "f1": float(place == 2)}
+                writer.write(replace(result, scores=scores))
     view = CompareView([finished / "closed", finished / "context"])
     (difference,) = view.comparison.differences
     assert difference.wins == (results[2].episode_id,)

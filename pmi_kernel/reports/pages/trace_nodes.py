@@ -80,7 +80,7 @@ def head_node(
     data = {
         "question": task.question,
         "episode_id": task.id,
-        "notes": list(notes),
+        "notes": [note for note in notes if note],
         "gold": list(gold),
         "scores": scores,
     }
@@ -126,7 +126,7 @@ def _step_nodes(
         data: dict[str, Any] = {
             "step": step,
             "id": f"{prefix}-{step.index}",
-            "label": _LABELS[step.kind],
+            "label": _LABELS.get(step.kind, step.kind.capitalize()),
             "chips": _chips(step),
             "is_current": step.index == len(trace.steps) - 1,
             "is_repeated": step.index < num_repeated,

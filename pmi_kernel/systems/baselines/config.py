@@ -11,6 +11,7 @@ class ClosedBookConfig(ChatConfig):
     """The question alone: what the model knows by itself."""
 
     system: ClassVar[str] = "closed_book"
+    main: ClassVar[tuple[str, ...]] = ("model",)
     before: ClassVar[Mapping[str, object]] = {"unparsed": "text"}
 
 
@@ -18,3 +19,4 @@ class InContextConfig(ClosedBookConfig, RetrievalConfig):
     """Retrieve once with the question, put the evidence in the prompt, answer."""
 
     system: ClassVar[str] = "in_context"
+    main: ClassVar[tuple[str, ...]] = ("model", "retriever", "topk")

@@ -76,6 +76,10 @@ class PmiConfig(ChatConfig, RetrievalConfig, MemoryConfig):
     """Strict MEM1 search agent, with memories trained and injected during the episode."""
 
     system: ClassVar[str] = "pmi"
+    main: ClassVar[tuple[str, ...]] = (
+        *("model", "train_mem", "evidence", "retriever", "topk"),
+        *("mem_recipe", "mem_steps", "mem_lr"),
+    )
 
     max_steps: Annotated[int, Field(ge=2, le=1_000)] = 4
     """Most actions, the forced first search included; then the answer is `unknown`."""
@@ -85,6 +89,11 @@ class PmiConfig(ChatConfig, RetrievalConfig, MemoryConfig):
     """free, as the protocol has it, or guided: only legal actions can be decoded."""
     compression: Literal["free", "extractive"] = "free"
     """free, or extractive: the snippet can only be sentences of the evidence, in their order."""
+
+    @property
+    def learns(self) -> bool:
+        """See `SystemConfig.learns`."""
+        return self.train_mem
 
     @model_validator(mode="after")
     def _evidence_reaches_the_model(self) -> Self:

@@ -1,0 +1,1 @@
+"""A floor without a model: the likeliest words of the sentences that match the question best."""
