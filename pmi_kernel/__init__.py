@@ -6,6 +6,8 @@ The names below are imported on first use, so that `import pmi_kernel` stays lig
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from pmi_kernel.core.version import __version__
+
 if TYPE_CHECKING:
     from pmi_kernel.core.errors import PmiError
     from pmi_kernel.data import load_examples
@@ -13,14 +15,13 @@ if TYPE_CHECKING:
     from pmi_kernel.systems.baselines.config import ClosedBookConfig, InContextConfig
     from pmi_kernel.systems.pmi.config import PmiConfig
 
-__version__ = "0.1.0"
-
 __all__ = [
     "ClosedBookConfig",
     "Episode",
     "InContextConfig",
     "PmiConfig",
     "PmiError",
+    "__version__",
     "load_examples",
 ]
 

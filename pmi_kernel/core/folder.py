@@ -53,7 +53,7 @@ def plainly(out: Path) -> Iterator[None]:
         place = f": {name}" if name else ""
         raise ConfigError(
             f"{out} cannot be used ({error.strerror or error}{place}); mend that and go on with "
-            "the same command, or choose another --out"
+            "the same settings, or choose another folder"
         ) from error
 
 

@@ -5,8 +5,8 @@ import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, version
 
-from pmi_kernel import __version__
 from pmi_kernel.core.places import PACKAGE
+from pmi_kernel.core.version import __version__
 
 _PACKAGES = ("torch", "transformers", "peft", "numpy", "bm25s", "llguidance", "pydantic")
 

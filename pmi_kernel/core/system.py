@@ -21,18 +21,25 @@ if TYPE_CHECKING:
 
 
 class System(Protocol):
-    """A way to give a language model knowledge, as a generator of steps; threads may share it.
+    """A way to give a language model knowledge, as a generator of steps; threads may share it."""
 
-    Attributes:
-        config: Its settings.
-        loaded: What it has loaded (an engine, a model), for another system of settings that load
-            the same; None where it loads nothing.
-        max_concurrency: Most episodes at once; None for any number.
-    """
+    @property
+    def config(self) -> SystemConfig:
+        """Its settings."""
+        ...
 
-    config: SystemConfig
-    loaded: object
-    max_concurrency: int | None
+    @property
+    def loaded(self) -> object:
+        """What it has loaded (an engine, a model), for another system whose settings load the same.
+
+        None where it loads nothing.
+        """
+        ...
+
+    @property
+    def max_concurrency(self) -> int | None:
+        """Most episodes at once; None for any number."""
+        ...
 
     def steps(self, task: Task) -> Generator[Step, None, None]:
         """Yield the steps of one episode; the last one carries the answer and the end reason.
@@ -163,13 +170,12 @@ class Field:
 
 @runtime_checkable
 class Branch(System, Protocol):
-    """A system for one episode that keeps what it was answered, so that it can be repeated.
+    """A system for one episode that keeps what it was answered, so that it can be repeated."""
 
-    Attributes:
-        tape: What its engine answered so far, or nothing where its steps need no memory of that.
-    """
-
-    tape: Sequence[object]
+    @property
+    def tape(self) -> Sequence[object]:
+        """What its engine answered so far; nothing where its steps need no memory of that."""
+        ...
 
     def fork(self, mark: int, step: Step, changes: Mapping[str, object]) -> "Branch":
         """Return a branch that repeats the first `mark` answers and goes on with `changes`.

@@ -1,19 +1,15 @@
 """A system on a chat engine for one episode, which can be repeated and go on otherwise."""
 
-from __future__ import annotations
-
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
+from pmi_kernel.core.system import Changes, System
 from pmi_kernel.core.task import Task
 from pmi_kernel.core.trace import Step
-from pmi_kernel.engines.base import Generation, Training
+from pmi_kernel.engines.base import Engine, Generation, Training
 from pmi_kernel.engines.tape import ChangedTraining, TapedEngine
-
-if TYPE_CHECKING:
-    from pmi_kernel.systems.chat import ChatSystem
-    from pmi_kernel.systems.config import ChatConfig
+from pmi_kernel.systems.config import ChatConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +27,20 @@ class Altered:
     training: ChangedTraining = field(default_factory=ChangedTraining)
 
 
+class Repeatable(System, Changes, Protocol):
+    """A system on an engine, made of its settings and that engine alone."""
+
+    engine: Engine
+
+    def altered(self, config: Any, step: Step, changes: Mapping[str, object]) -> Altered:
+        """Return what changes of a step come to, for a branch whose settings are `config`.
+
+        Raises:
+            ValueError: A value is not one that the field can have.
+        """
+        ...
+
+
 class ChatBranch:
     """See `Branch`. Its steps before a fork are those of the original, at no cost.
 
@@ -43,14 +53,14 @@ class ChatBranch:
 
     def __init__(
         self,
-        origin: ChatSystem[Any],
+        origin: Repeatable,
         config: ChatConfig,
         tape: Sequence[Generation | Training] = (),
         training: ChangedTraining = ChangedTraining(),
     ) -> None:
         self._origin = origin
         self._engine = TapedEngine(origin.engine, tape, training)
-        self._system = type(origin)(config, self._engine)
+        self._system: Repeatable = type(origin)(config, self._engine)  # type: ignore[call-arg]
         self.config = config
         self.loaded = origin.loaded
         self.max_concurrency = origin.max_concurrency
@@ -71,7 +81,7 @@ class ChatBranch:
     def close(self) -> None:
         """See `System.close`; the engine is the original's, and stays."""
 
-    def fork(self, mark: int, step: Step, changes: Mapping[str, object]) -> ChatBranch:
+    def fork(self, mark: int, step: Step, changes: Mapping[str, object]) -> "ChatBranch":
         """See `Branch.fork`."""
         allowed = [one.name for one in self._system.changes(step)]
         if unknown := [name for name in changes if name not in allowed]:
@@ -83,6 +93,6 @@ class ChatBranch:
         tape = [*self.tape[:mark], *altered.said]
         return ChatBranch(self._origin, altered.config, tape, altered.training)
 
-    def again(self) -> ChatBranch:
+    def again(self) -> "ChatBranch":
         """See `Branch.again`."""
         return ChatBranch(self._origin, self.config, self.tape, self._engine.training)

@@ -119,11 +119,7 @@ class ChatSystem(Generic[Config]):
         return ChatBranch(self, self.config)
 
     def altered(self, config: Config, step: Step, changes: Mapping[str, object]) -> Altered:
-        """Return what changes of a step come to, for a branch whose settings are `config`.
-
-        Raises:
-            ValueError: A value is not one that the field can have.
-        """
+        """See `Repeatable.altered`."""
         query = changes.get("query")
         if query is None:
             return Altered(config)

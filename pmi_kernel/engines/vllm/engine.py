@@ -82,7 +82,7 @@ class VllmEngine:
         self.loaded = LoadedModel(model, device="cpu" if self._is_cpu else "cuda", dtype=dtype)
         if strategy == "hot" and not self._is_cpu and self.loaded.dtype == torch.float32:
             raise ConfigError(
-                "vLLM's LoRA kernels for CUDA take no float32: use --dtype bfloat16, or --strategy "
+                "vLLM's LoRA kernels for CUDA take no float32: use dtype bfloat16, or strategy "
                 "inplace"
             )
         self._chat = self.loaded.chat
@@ -323,13 +323,13 @@ def _choose_platform(device: str) -> bool:
         raise ConfigError(
             "engine vllm needs vLLM, and it is not installed here (or does not load: "
             f"{error}); install the extra `vllm` on a CUDA machine, or run `make install-vllm` for "
-            "the CPU build, or use --engine hf"
+            "the CPU build, or use engine hf"
         ) from error
     is_cpu = bool(current_platform.is_cpu())
     if not is_cpu and not torch.cuda.is_available():
         raise ConfigError(
             "the vLLM installed here is the CUDA build, and there is no CUDA device; run "
-            "`make install-vllm` for the CPU build, or use --engine hf"
+            "`make install-vllm` for the CPU build, or use engine hf"
         )
     if device not in ("auto", "cpu" if is_cpu else "cuda"):
         raise ConfigError(

@@ -158,7 +158,7 @@ class PmiSystem(ChatSystem[PmiConfig]):
         return tuple(fields)
 
     def altered(self, config: PmiConfig, step: Step, changes: Mapping[str, object]) -> Altered:
-        """See `ChatSystem.altered`."""
+        """See `Repeatable.altered`."""
         altered = super().altered(config, step, changes)
         numbers = {name: changes[name] for name in _LORA_FIELDS if name in changes}
         config.but(**numbers)
