@@ -11,6 +11,7 @@ import psutil
 
 from pmi_kernel.engines.base import Engine, Lesson
 from pmi_kernel.engines.config import EngineConfig
+from pmi_kernel.engines.injected import injected
 from pmi_kernel.engines.injection import Strategy
 from pmi_kernel.lora.weights import LoraConfig, LoraWeights
 from pmi_kernel.prompting.messages import Message
@@ -41,9 +42,8 @@ def restore(
     process = psutil.Process()
 
     def cycle() -> None:
-        adapter = serving.attach(weights)
-        serving.score(_PROMPT, _TEXT, adapter=adapter)
-        serving.detach(adapter)
+        with injected(serving, weights) as memory:
+            serving.score(_PROMPT, _TEXT, adapter=memory.adapter)
 
     for _ in range(20):
         cycle()
@@ -109,11 +109,10 @@ def inject(
 def _swap_s(engine: Engine, weights: LoraWeights) -> tuple[float, float, float]:
     """Seconds of attach, of detach, and of both with one scored question in between."""
     start = time.perf_counter()
-    adapter = engine.attach(weights)
-    attached = time.perf_counter()
-    engine.score(_PROMPT, _TEXT, adapter=adapter)
-    asked = time.perf_counter()
-    engine.detach(adapter)
+    with injected(engine, weights) as memory:
+        attached = time.perf_counter()
+        engine.score(_PROMPT, _TEXT, adapter=memory.adapter)
+        asked = time.perf_counter()
     end = time.perf_counter()
     return attached - start, end - asked, end - start
 

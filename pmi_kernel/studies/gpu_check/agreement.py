@@ -11,6 +11,7 @@ import torch
 
 from pmi_kernel.engines.base import Engine, Finish, Lesson, Sampling
 from pmi_kernel.engines.hf import HfEngine
+from pmi_kernel.engines.injected import injected
 from pmi_kernel.engines.injection import Strategy
 from pmi_kernel.lora.training import MemoryTask, Trained, TrainRow, train_loras
 from pmi_kernel.lora.weights import LoraConfig, LoraWeights
@@ -168,15 +169,11 @@ def learn(engine: Engine, text: str) -> LoraWeights:
 
 def scores(engine: Engine, memory: LoraWeights | None = None) -> tuple[float, ...]:
     """Return the log-probabilities (nats) of each text after its chat, under a memory or none."""
-    adapter = None if memory is None else engine.attach(memory)
-    try:
+    with injected(engine, memory) as put:
         found = [
-            engine.score(chat, text, adapter=adapter)
+            engine.score(chat, text, adapter=put.adapter)
             for chat, text in zip(_CHATS, TEXTS, strict=True)
         ]
-    finally:
-        if adapter is not None:
-            engine.detach(adapter)
     return tuple(value for one in found for value in one.logprobs_nats)
 
 
