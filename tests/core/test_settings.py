@@ -20,6 +20,7 @@ from pmi_kernel.studies.demo import DemoSettings
 from pmi_kernel.studies.grid import GridSettings
 from pmi_kernel.studies.recipes import StudySettings
 from pmi_kernel.systems import SYSTEMS, config_class
+from pmi_kernel.systems.baselines.config import ClosedBookConfig, InContextConfig
 from pmi_kernel.systems.pmi.config import PmiConfig
 
 RUNS = Path(__file__).parents[2] / "runs"
@@ -120,3 +121,10 @@ def test_the_settings_of_the_recorded_study_are_still_taken() -> None:
     record = json.loads((RUNS / "example_study" / "study.json").read_text(encoding="utf-8"))
     assert StudySettings(**record["settings"])
     assert PmiConfig(**record["config"])
+
+
+def test_a_setting_at_its_default_is_in_no_fingerprint() -> None:
+    assert PmiConfig().fingerprint() == PmiConfig(mem_lr=3e-4, topk=3).fingerprint()
+    assert PmiConfig().fingerprint() != PmiConfig(mem_lr=1e-3).fingerprint()
+    assert PmiConfig().fingerprint() != PmiConfig().fingerprint("another file")
+    assert ClosedBookConfig().fingerprint() != InContextConfig().fingerprint()
