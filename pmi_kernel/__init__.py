@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pmi_kernel.core.errors import PmiError
     from pmi_kernel.data import load_examples
     from pmi_kernel.episodes.episode import Episode
+    from pmi_kernel.systems import open_system
     from pmi_kernel.systems.baselines.config import ClosedBookConfig, InContextConfig
     from pmi_kernel.systems.pmi.config import PmiConfig
 
@@ -23,10 +24,12 @@ __all__ = [
     "PmiError",
     "__version__",
     "load_examples",
+    "open_system",
 ]
 
 _HOMES = {
     "load_examples": "pmi_kernel.data",
+    "open_system": "pmi_kernel.systems",
     "Episode": "pmi_kernel.episodes.episode",
     "PmiError": "pmi_kernel.core.errors",
     "ClosedBookConfig": "pmi_kernel.systems.baselines.config",
