@@ -22,10 +22,7 @@ def pose(question: str, evidence: str | None = None) -> str:
 def answer_prompt(question: str, evidence: str | None, *, shots: int) -> Prompt:
     """Return the chat that asks for the answer itself, with or without evidence before it."""
     shown = [
-        (
-            pose(shot.question, None if evidence is None else shot.evidence),
-            f"<answer>{shot.answer}</answer>",
-        )
+        (pose(shot.question, None if evidence is None else shot.evidence), shot.reply)
         for shot in SHOTS[:shots]
     ]
     return few_shot(_ANSWER, shown, pose(question, evidence))

@@ -23,6 +23,11 @@ class Shot:
         """All that its searches gave."""
         return "\n".join(text for _, text in self.searches)
 
+    @property
+    def reply(self) -> str:
+        """The turn that ends it."""
+        return f"<answer>{self.answer}</answer>"
+
 
 SHOTS: tuple[Shot, ...] = (
     Shot(

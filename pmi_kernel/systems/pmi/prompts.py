@@ -35,7 +35,7 @@ def act_prompt(
     chat = [Message("system", _ACT)]
     for shot in SHOTS[:shots]:
         chat += _turns(shot.question, shot.searches, in_prompt)
-        chat.append(Message("assistant", f"<answer>{shot.answer}</answer>"))
+        chat.append(Message("assistant", shot.reply))
     return (*chat, *_turns(question, searches, in_prompt))
 
 

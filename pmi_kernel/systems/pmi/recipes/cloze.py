@@ -77,9 +77,7 @@ def gaps(
     if not sentences:
         return ()
     surprisal = _by_character(engine, text, adapter)
-    counts = Counter(
-        name.text for s in sentences for name in {n.text: n for n in _names(s)}.values()
-    )
+    counts = Counter(name for s in sentences for name in {n.text for n in _names(s)})
     ranked: list[tuple[int, float, _Span, _Span]] = []
     for sentence in sentences:
         names = _names(sentence)
