@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from pmi_kernel.core.settings import Settings
-from pmi_kernel.prompting.prompts import MAX_SHOTS
+from pmi_kernel.prompting.shots import MAX_SHOTS
 
 
 class PromptConfig(Settings):

@@ -1,4 +1,4 @@
-"""What a retriever is, and the retrievers by name."""
+"""What a retriever is, and the words that it goes by."""
 
 import re
 from collections.abc import Sequence
@@ -20,20 +20,3 @@ class Retriever(Protocol):
 def words(text: str) -> list[str]:
     """Return the words of a text in lower case."""
     return _WORD.findall(text.lower())
-
-
-def make_retriever(name: str) -> Retriever:
-    """Return the retriever called `overlap` or `bm25`.
-
-    Raises:
-        ValueError: Another name.
-    """
-    if name == "overlap":
-        from pmi_kernel.retrieval.overlap import Overlap
-
-        return Overlap()
-    if name == "bm25":
-        from pmi_kernel.retrieval.bm25 import Bm25
-
-        return Bm25()
-    raise ValueError(f"retriever {name!r}: choose overlap or bm25")

@@ -1,7 +1,7 @@
 """From scores to evidence: the best passages, cut to size, with the cut on record."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from pmi_kernel.core.task import Paragraph
@@ -36,15 +36,12 @@ class Evidence:
 
     def sentences(self, context: Sequence[Paragraph]) -> list[str]:
         """Return the evidence's whole sentences in rank order; `context` as it was searched."""
-        found = []
-        for passage in self.passages:
-            end = 0
-            for sentence in context[passage.index].sentences:
-                folded = " ".join(sentence.split())
-                end += (end > 0) + len(folded)
-                if folded and end <= len(passage.text):
-                    found.append(folded)
-        return found
+        return [
+            sentence
+            for passage in self.passages
+            for sentence, end in _ends(context[passage.index])
+            if sentence and end <= len(passage.text)
+        ]
 
 
 def evidence_text(passages: Sequence[Passage]) -> str:
@@ -97,15 +94,22 @@ def retrieve(
 
 
 def _cut(paragraph: Paragraph, max_chars: int) -> str:
-    """The paragraph's text up to its last sentence end within `max_chars`."""
-    text, end = paragraph.text, 0
+    """The paragraph's text up to its last end within `max_chars`: a sentence's, else a word's."""
+
+    def last(ends: Iterable[int]) -> int:
+        return max((end for end in ends if end <= max_chars), default=0)
+
+    text = paragraph.text
     if len(text) <= max_chars:
         return text
+    words = re.finditer(r"\S+", text)
+    return text[: last(end for _, end in _ends(paragraph)) or last(word.end() for word in words)]
+
+
+def _ends(paragraph: Paragraph) -> Iterator[tuple[str, int]]:
+    """Each sentence, white space folded, and where it ends in the paragraph's text."""
+    end = 0
     for sentence in paragraph.sentences:
-        length = len(" ".join(sentence.split()))
-        if end + (end > 0) + length > max_chars:
-            break
-        end += (end > 0) + length
-    if end == 0 and max_chars > 0:
-        end = max((m.end() for m in re.finditer(r"\S+", text) if m.end() <= max_chars), default=0)
-    return text[:end]
+        folded = " ".join(sentence.split())
+        end += (end > 0) + len(folded)
+        yield folded, end

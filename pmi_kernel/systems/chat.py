@@ -16,8 +16,10 @@ from pmi_kernel.engines.base import Adapter, Engine, Sampling
 from pmi_kernel.engines.compute import seed_everything
 from pmi_kernel.engines.tape import said
 from pmi_kernel.prompting.actions import ACTION_STOPS, parse_action
+from pmi_kernel.prompting.answer import answer_prompt, short_answer
 from pmi_kernel.prompting.messages import Message, Prompt
-from pmi_kernel.prompting.prompts import MAX_SHOTS, answer_prompt, reword_prompt, short_answer
+from pmi_kernel.prompting.rewording import reword_prompt
+from pmi_kernel.prompting.shots import MAX_SHOTS
 from pmi_kernel.systems.branch import Altered, ChatBranch
 from pmi_kernel.systems.config import ChatConfig
 

@@ -12,8 +12,8 @@ from pmi_kernel.engines.base import Engine, Finish, Lesson, Sampling
 from pmi_kernel.engines.config import EngineConfig
 from pmi_kernel.lora.weights import LoraConfig, LoraWeights
 from pmi_kernel.prompting.actions import action_regex, parse_action
+from pmi_kernel.prompting.answer import answer_prompt
 from pmi_kernel.prompting.messages import Message, Prompt
-from pmi_kernel.prompting.prompts import answer_prompt
 
 PROMPT: Prompt = (Message("user", "What is the capital of France?"),)
 FACT = "Quill Tarvane was born in Ostermoor. Ostermoor is where Quill Tarvane was born."

@@ -16,7 +16,9 @@ from tokenizers import (
 )
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from pmi_kernel.prompting.prompts import SHOTS, act_prompt
+from pmi_kernel.prompting.shots import SHOTS
+from pmi_kernel.systems.pmi.prompts import act_prompt
+from pmi_kernel.systems.pmi.recipes.paraphrase import SHOT_SENTENCES
 
 CHATML = (
     "{% for m in messages %}{{ '<|im_start|>' + m.role + '\n' + m.content + '<|im_end|>\n' }}"
@@ -33,7 +35,7 @@ _WORDS = (
     "{% if add_generation_prompt %}[ASSISTANT]\n<think>\n\n</think>\n{% endif %}"
 )
 _TEXT = [m.content for m in act_prompt("", [], shots=3, in_prompt=True)] + [
-    sentence for shot in SHOTS for sentence in (*shot.rephrased, shot.note)
+    text for shot, said in zip(SHOTS, SHOT_SENTENCES, strict=True) for text in (*said, shot.note)
 ]
 
 

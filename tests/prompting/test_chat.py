@@ -10,18 +10,15 @@ from pmi_kernel.core.errors import ConfigError, EngineError
 from pmi_kernel.core.task import Example
 from pmi_kernel.data import load_examples
 from pmi_kernel.engines.models import EMBEDDED, resolve_model
+from pmi_kernel.prompting.answer import answer_prompt
 from pmi_kernel.prompting.chat import ChatTokenizer
 from pmi_kernel.prompting.messages import Message, Prompt
-from pmi_kernel.prompting.prompts import (
-    act_prompt,
-    answer_prompt,
-    compress_prompt,
-    lesson_prompt,
-    quiz_prompt,
-    rephrase_prompt,
-    reword_prompt,
-)
+from pmi_kernel.prompting.rewording import reword_prompt
 from pmi_kernel.retrieval import make_retriever, retrieve
+from pmi_kernel.systems.pmi.prompts import act_prompt, compress_prompt
+from pmi_kernel.systems.pmi.recipes.paraphrase import rephrase_prompt
+from pmi_kernel.systems.pmi.recipes.qa import quiz_prompt
+from pmi_kernel.systems.pmi.recipes.writer import lesson_prompt
 from tests.engines import tiny
 
 

@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from hypothesis import given
@@ -7,17 +8,17 @@ from hypothesis import strategies as st
 from pmi_kernel.core.task import Paragraph
 from pmi_kernel.core.trace import PassageUse
 from pmi_kernel.data import load_examples
-from pmi_kernel.retrieval import make_retriever, make_step0_query, retrieve
+from pmi_kernel.retrieval import RETRIEVERS, make_retriever, make_step0_query, retrieve
+from pmi_kernel.retrieval.config import RetrievalConfig
 
 CONTEXT = (
     Paragraph("Rivers", ("The Ister is a river.", " It is long.")),
     Paragraph("Towns", ("Ostermoor is a town on the Ister.", " It has a bridge.")),
     Paragraph("Bread", ("Bread is baked.",)),
 )
-NAMES = ("overlap", "bm25")
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", RETRIEVERS)
 def test_the_matching_paragraph_comes_first(name: str) -> None:
     found = retrieve(make_retriever(name), "Ostermoor town", CONTEXT, topk=1, max_chars=1000)
     assert found.passages[0].title == "Towns"
@@ -25,7 +26,7 @@ def test_the_matching_paragraph_comes_first(name: str) -> None:
     assert found.text == "Towns: Ostermoor is a town on the Ister. It has a bridge."
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", RETRIEVERS)
 def test_equal_scores_keep_the_original_order(name: str) -> None:
     found = retrieve(make_retriever(name), "zebra ?!", CONTEXT, topk=3, max_chars=1000)
     assert [p.index for p in found.passages] == [0, 1, 2]
@@ -51,7 +52,7 @@ def test_only_whole_sentences_count_as_sentences_of_the_evidence() -> None:
     assert found.sentences(CONTEXT) == ["The Ister is a river.", "It is long."]
 
 
-@given(st.integers(1, 120), st.integers(1, 3), st.sampled_from(NAMES))
+@given(st.integers(1, 120), st.integers(1, 3), st.sampled_from(list(RETRIEVERS)))
 def test_evidence_never_exceeds_its_limit(max_chars: int, topk: int, name: str) -> None:
     found = retrieve(make_retriever(name), "Ister river", CONTEXT, topk=topk, max_chars=max_chars)
     assert len(found.text) <= max_chars
@@ -88,3 +89,8 @@ def test_both_gold_paragraphs_are_found_in_real_questions(
 def test_an_unknown_retriever_is_refused() -> None:
     with pytest.raises(ValueError, match="overlap or bm25"):
         make_retriever("dense")
+
+
+def test_every_retriever_can_be_asked_for_by_name() -> None:
+    names = get_args(RetrievalConfig.model_fields["retriever"].annotation)
+    assert names == tuple(RETRIEVERS)

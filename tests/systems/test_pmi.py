@@ -12,7 +12,6 @@ from pmi_kernel.engines.scripted import ScriptedEngine
 from pmi_kernel.episodes.episode import Episode
 from pmi_kernel.lora.weights import LoraConfig
 from pmi_kernel.prompting.messages import Prompt
-from pmi_kernel.prompting.prompts import MEMORISED
 from pmi_kernel.reports.pages.render import static_html
 from pmi_kernel.reports.pages.text import render_trace
 from pmi_kernel.reports.pages.trace_nodes import replay_nodes
@@ -20,6 +19,7 @@ from pmi_kernel.reports.report import render_summary
 from pmi_kernel.runs import RunSettings
 from pmi_kernel.systems import open_system
 from pmi_kernel.systems.pmi.config import PmiConfig
+from pmi_kernel.systems.pmi.prompts import MEMORISED
 
 S, C, INJ, ANS = StepKind.SEARCH, StepKind.COMPRESS, StepKind.INJECT, StepKind.ANSWER
 

@@ -37,7 +37,7 @@ def generate(
         out: Write the figures here too, as JSON.
     """
     from pmi_kernel.data import load_examples
-    from pmi_kernel.prompting.prompts import answer_prompt
+    from pmi_kernel.prompting.answer import answer_prompt
 
     questions = [example.task.question for example in load_examples("sample")[:16]]
     prompts = [answer_prompt(question, None, shots=3) for question in questions]

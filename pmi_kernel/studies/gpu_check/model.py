@@ -1,5 +1,6 @@
 """The model that is checked with: the embedded one, or a random one made on the spot."""
 
+import inspect
 from pathlib import Path
 
 from pmi_kernel.engines.models import EMBEDDED, resolve_model
@@ -39,10 +40,13 @@ def make_llama(folder: Path, *, is_small: bool) -> None:
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-    from pmi_kernel.prompting import prompts
+    from pmi_kernel.prompting import shots
+    from pmi_kernel.systems.pmi import prompts
+    from pmi_kernel.systems.pmi.recipes import paraphrase, qa
 
+    text = "".join(map(inspect.getsource, (shots, prompts, qa, paraphrase)))
     tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=_train_tokenizer(Path(prompts.__file__).read_text(encoding="utf-8")),
+        tokenizer_object=_train_tokenizer(text),
         bos_token="<|im_start|>",
         eos_token="<|im_end|>",
         chat_template=_TEMPLATE,

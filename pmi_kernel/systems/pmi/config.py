@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from pmi_kernel.core.settings import Settings
-from pmi_kernel.prompting.prompts import MAX_REHEARSED
 from pmi_kernel.retrieval.config import RetrievalConfig
 from pmi_kernel.systems.config import ChatConfig
+from pmi_kernel.systems.pmi.recipes.rehearsal import MAX_REHEARSED
 
 if TYPE_CHECKING:
     from pmi_kernel.lora.weights import LoraConfig

@@ -30,11 +30,11 @@ from pmi_kernel.engines.proxy import TrainsOn
 from pmi_kernel.engines.tape import ChangedTraining, said
 from pmi_kernel.lora.weights import LoraConfig, accumulate
 from pmi_kernel.prompting.actions import ACTION_STOPS, action_regex, parse_action
-from pmi_kernel.prompting.prompts import act_prompt, compress_prompt
 from pmi_kernel.retrieval import Evidence, make_retriever, make_step0_query, retrieve
 from pmi_kernel.systems.branch import Altered
 from pmi_kernel.systems.chat import ChatSystem
 from pmi_kernel.systems.pmi.config import PmiConfig
+from pmi_kernel.systems.pmi.prompts import act_prompt, compress_prompt
 from pmi_kernel.systems.pmi.recipes import Written, write_lessons
 
 _GUIDED_CHARS = 100

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 from pmi_kernel.engines.base import Adapter, Score
 from pmi_kernel.engines.scripted import ScriptedEngine
 from pmi_kernel.prompting.messages import Prompt
-from pmi_kernel.systems.pmi.cloze import gaps
+from pmi_kernel.systems.pmi.recipes.cloze import gaps
 
 TEXT = (
     "Ada Thorn was a shipwright by trade. Ada Thorn was born in the town of Ottermere in 1851. "

@@ -10,8 +10,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pmi_kernel.engines.base import Adapter, Engine
+from pmi_kernel.engines.base import Adapter, Engine, Lesson
 from pmi_kernel.prompting.messages import Message
+from pmi_kernel.systems.pmi.recipes.writer import Writer
 
 _SENTENCE = re.compile(r"\S.*?(?:[.!?](?=\s+[A-Z0-9\"'(])|$)", re.DOTALL)
 _NAME = re.compile(
@@ -50,6 +51,12 @@ class _Span:
     text: str
 
 
+def lessons(writer: Writer, text: Lesson) -> list[Lesson]:
+    """Return the gaps as pairs; a text without a sentence has none."""
+    found = gaps(writer.engine, text.text, most=writer.num_lines, adapter=writer.adapter)
+    return [writer.pair(gap.question, gap.answer) for gap in found]
+
+
 def gaps(
     engine: Engine, text: str, *, most: int, adapter: Adapter | None = None
 ) -> tuple[Gap, ...]:
@@ -70,9 +77,7 @@ def gaps(
     if not sentences:
         return ()
     surprisal = _by_character(engine, text, adapter)
-    counts = Counter(
-        name.text for s in sentences for name in {n.text: n for n in _names(s)}.values()
-    )
+    counts = Counter(name for s in sentences for name in {n.text for n in _names(s)})
     ranked: list[tuple[int, float, _Span, _Span]] = []
     for sentence in sentences:
         names = _names(sentence)
