@@ -40,7 +40,7 @@ class Evidence:
             sentence
             for passage in self.passages
             for sentence, end in _ends(context[passage.index])
-            if sentence and end <= len(passage.text)
+            if end <= len(passage.text)
         ]
 
 
@@ -107,9 +107,9 @@ def _cut(paragraph: Paragraph, max_chars: int) -> str:
 
 
 def _ends(paragraph: Paragraph) -> Iterator[tuple[str, int]]:
-    """Each sentence, white space folded, and where it ends in the paragraph's text."""
+    """Each sentence that is not blank, white space folded, and where it ends in the text."""
     end = 0
     for sentence in paragraph.sentences:
-        folded = " ".join(sentence.split())
-        end += (end > 0) + len(folded)
-        yield folded, end
+        if folded := " ".join(sentence.split()):
+            end += (end > 0) + len(folded)
+            yield folded, end

@@ -36,6 +36,7 @@ from pmi_kernel.systems.chat import ChatSystem
 from pmi_kernel.systems.pmi.config import PmiConfig
 from pmi_kernel.systems.pmi.prompts import act_prompt, compress_prompt
 from pmi_kernel.systems.pmi.recipes import Written, write_lessons
+from pmi_kernel.systems.pmi.recipes.writer import Writer
 
 _GUIDED_CHARS = 100
 """Longest argument that guided decoding allows, and room for its tokens, so that it can close."""
@@ -233,18 +234,16 @@ class PmiSystem(ChatSystem[PmiConfig]):
 
     def _write(self, task: Task, search: int, text: str, adapter: Adapter | None) -> Written:
         config = self.config
-        return write_lessons(
+        writer = Writer(
             self.engine,
-            text,
-            config.mem_recipe,
-            adapter=adapter,
+            adapter,
             num_lines=config.mem_lines,
-            num_rehearsed=config.mem_rehearse,
             shots=config.shots,
             is_question_learned=config.mem_loss == "all",
             temperature=config.temperature,
             seed=stable_seed(config.seed, task.id, search, "write"),
         )
+        return write_lessons(writer, text, config.mem_recipe, config.mem_rehearse)
 
     def _compress(self, task: Task, search: int, found: Evidence, adapter: Adapter | None) -> Step:
         config = self.config

@@ -4,6 +4,7 @@ from pmi_kernel.engines.base import Lesson
 from pmi_kernel.engines.scripted import ScriptedEngine
 from pmi_kernel.systems.pmi.config import PmiConfig
 from pmi_kernel.systems.pmi.recipes import RECIPES, Recipe, write_lessons
+from pmi_kernel.systems.pmi.recipes.writer import Writer
 
 
 def test_every_recipe_can_be_asked_for_by_name() -> None:
@@ -13,6 +14,6 @@ def test_every_recipe_can_be_asked_for_by_name() -> None:
 
 def test_a_sentence_that_repeats_the_text_is_a_written_line() -> None:
     engine = ScriptedEngine(["- Ada wrote it.\n"])
-    written = write_lessons(engine, "Ada wrote it.", "paraphrase", num_lines=2, shots=0)
+    written = write_lessons(Writer(engine, num_lines=2, shots=0), "Ada wrote it.", "paraphrase")
     assert written.lessons == (Lesson("Ada wrote it."),)
     assert written.num_lines == 1

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from pmi_kernel.engines.base import Adapter, Engine, Generation, Lesson, Lessons
+from pmi_kernel.engines.base import Generation, Lesson, Lessons
 from pmi_kernel.systems.pmi.recipes import cloze, mixed, ntp, paraphrase, qa
 from pmi_kernel.systems.pmi.recipes.rehearsal import REHEARSED
 from pmi_kernel.systems.pmi.recipes.writer import Writer
@@ -47,39 +47,20 @@ class Written:
     seconds_s: float
 
 
-def write_lessons(
-    engine: Engine,
-    text: str,
-    recipe: Recipe,
-    *,
-    adapter: Adapter | None = None,
-    num_lines: int,
-    num_rehearsed: int = 0,
-    shots: int,
-    is_question_learned: bool = False,
-    temperature: float = 0.0,
-    seed: int = 0,
-) -> Written:
+def write_lessons(writer: Writer, text: str, recipe: Recipe, num_rehearsed: int = 0) -> Written:
     """Return what to train on under a recipe.
 
     Args:
-        engine: Writes; the engine that will be trained.
+        writer: Writes, by the engine that will be trained.
         text: The snippet, or the evidence.
         recipe: What to make of it.
-        adapter: The memory in force.
-        num_lines: Most pairs, most sentences, and most gaps.
         num_rehearsed: Well-known questions with their answers to learn along, so that a memory is
             not the answer to everything (rehearsal, Robins 1995); 0 to `len(REHEARSED)`.
-        shots: Worked examples in the prompts that ask for them.
-        is_question_learned: Whether the questions carry loss, or their answers only.
-        temperature: Of the writing.
-        seed: Of the writing.
 
     Raises:
         EngineError: As `Engine.generate`.
     """
     start = time.perf_counter()
-    writer = Writer(engine, adapter, num_lines, shots, is_question_learned, temperature, seed)
     whole = Lesson(text)
     lessons = RECIPES[recipe](writer, whole) or [whole]
     num_written = sum(lesson is not whole for lesson in lessons)  # one may say the very same

@@ -7,24 +7,14 @@ about is never asked for, as it says which fact is meant.
 
 import re
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pmi_kernel.core.spans import Span, find_all, names, numbers, sentences, touch
 from pmi_kernel.engines.base import Adapter, Engine, Lesson
 from pmi_kernel.prompting.messages import Message
 from pmi_kernel.systems.pmi.recipes.writer import Writer
 
-_SENTENCE = re.compile(r"\S.*?(?:[.!?](?=\s+[A-Z0-9\"'(])|$)", re.DOTALL)
-_NAME = re.compile(
-    r"[A-Z][\w'’&-]*(?:\.(?=\s[A-Z][a-z]))?(?:\s+(?:(?:of|the|and|de|von|van|in|for)\s+){0,2}"
-    r"[A-Z][\w'’&-]*)*"
-)
-_NUMBER = re.compile(r"\d[\d,.]*\d|\d")
 _WORD = re.compile(r"[a-z][\w'’-]{3,}")
-_NO_NAME = frozenset(
-    "The A An In On At By From For It He She They This That These Those His Her Its Their "
-    "After Before Since When While As There".split()
-)
 _READ = (Message("user", "Tell me something."),)
 """What the text is a reply to while it is read for its surprisal."""
 
@@ -42,13 +32,6 @@ class Gap:
     question: str
     answer: str
     surprisal_nats: float
-
-
-@dataclass(frozen=True, slots=True)
-class _Span:
-    start: int
-    stop: int
-    text: str
 
 
 def lessons(writer: Writer, text: Lesson) -> list[Lesson]:
@@ -73,19 +56,20 @@ def gaps(
     Raises:
         EngineError: As `Engine.score`.
     """
-    sentences = [_Span(m.start(), m.end(), m[0]) for m in _SENTENCE.finditer(text)]
-    if not sentences:
+    found = sentences(text)
+    if not found:
         return ()
     surprisal = _by_character(engine, text, adapter)
-    counts = Counter(name for s in sentences for name in {n.text for n in _names(s)})
-    ranked: list[tuple[int, float, _Span, _Span]] = []
-    for sentence in sentences:
-        names = _names(sentence)
-        topic = max(names, key=lambda name: counts[name.text], default=None)
-        about = [name for name in names if topic and name.text == topic.text]
-        salient = [s for s in _salient(sentence, names) if not any(_touch(s, n) for n in about)]
-        words = [w for w in _all(_WORD, sentence) if not any(_touch(w, name) for name in names)]
-        spans = salient or words
+    counts = Counter(name for s in found for name in {n.text for n in names(s)})
+    ranked: list[tuple[int, float, Span, Span]] = []
+    for sentence in found:
+        named = names(sentence)
+        topic = max(named, key=lambda name: counts[name.text], default=None)
+        about = [name for name in named if topic and name.text == topic.text]
+        salient = [*named, *numbers(sentence, named)]
+        salient = [span for span in salient if not any(touch(span, name) for name in about)]
+        words = find_all(_WORD, sentence)
+        spans = salient or [w for w in words if not any(touch(w, name) for name in named)]
         by_nats = [(sum(surprisal[span.start : span.stop]), span) for span in spans]
         by_nats.sort(key=lambda pair: -pair[0])
         del by_nats[len(salient) or 1 :]
@@ -110,28 +94,7 @@ def _by_character(engine: Engine, text: str, adapter: Adapter | None) -> list[fl
     return found
 
 
-def _names(sentence: _Span) -> list[_Span]:
-    return [name for name in _all(_NAME, sentence) if name.text not in _NO_NAME]
-
-
-def _salient(sentence: _Span, names: Sequence[_Span]) -> list[_Span]:
-    """Names, and the numbers that are in none."""
-    numbers = _all(_NUMBER, sentence)
-    return [*names, *(n for n in numbers if not any(_touch(n, name) for name in names))]
-
-
-def _all(pattern: re.Pattern[str], sentence: _Span) -> list[_Span]:
-    return [
-        _Span(sentence.start + match.start(), sentence.start + match.end(), match[0])
-        for match in pattern.finditer(sentence.text)
-    ]
-
-
-def _touch(one: _Span, other: _Span) -> bool:
-    return one.start < other.stop and other.start < one.stop
-
-
-def _ask(engine: Engine, sentence: _Span, gap: _Span, adapter: Adapter | None) -> str:
+def _ask(engine: Engine, sentence: Span, gap: Span, adapter: Adapter | None) -> str:
     before = sentence.text[: gap.start - sentence.start]
     after = sentence.text[gap.stop - sentence.start :].rstrip(" .!?")
     asked = [f"{before}{word}{after}?" for word in ("what", "who")]

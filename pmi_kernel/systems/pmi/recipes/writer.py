@@ -15,15 +15,26 @@ _LINE_TOKENS = 40
 
 @dataclass(frozen=True, slots=True)
 class Writer:
-    """Writes for one memory: the arguments of `write_lessons`, and what the engine has said."""
+    """Writes for one memory.
+
+    Attributes:
+        engine: Writes.
+        adapter: The memory in force.
+        num_lines: Most pairs, most sentences, and most gaps.
+        shots: Worked examples in the prompts that ask for them.
+        is_question_learned: Whether the questions carry loss, or their answers only.
+        temperature: Of the writing.
+        seed: Of the writing.
+        outputs: What the engine has said.
+    """
 
     engine: Engine
-    adapter: Adapter | None
-    num_lines: int
-    shots: int
-    is_question_learned: bool
-    temperature: float
-    seed: int
+    adapter: Adapter | None = None
+    num_lines: int = 6
+    shots: int = 3
+    is_question_learned: bool = False
+    temperature: float = 0.0
+    seed: int = 0
     outputs: list[Generation] = field(default_factory=list)
 
     def write(self, prompt: Prompt, line: str, wanted: re.Pattern[str]) -> list[re.Match[str]]:
