@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 from pmi_kernel.core.settings import Settings
 from pmi_kernel.retrieval.config import RetrievalConfig
 from pmi_kernel.systems.config import ChatConfig
+from pmi_kernel.systems.pmi.recipes import Recipe
 from pmi_kernel.systems.pmi.recipes.rehearsal import MAX_REHEARSED
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ class MemoryConfig(Settings):
     """Layers to train, e.g. q_proj v_proj; empty: every linear layer but the output layer."""
     mem_depth: Annotated[float, Field(gt=0, le=1)] = 1.0
     """Share of the model's blocks to train, the last ones; half of them train in half the time."""
-    mem_recipe: Literal["ntp", "qa", "paraphrase", "mixed", "cloze"] = "ntp"
+    mem_recipe: Recipe = "ntp"
     """What to train on: ntp (the text as it is), qa (question-answer pairs that the model writes on
     it), paraphrase (sentences that it writes), mixed (all three), or cloze (the text's sentences as
     questions: what surprises the model most is asked for)."""
