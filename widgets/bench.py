@@ -14,10 +14,10 @@ from pmi_kernel.data import load_examples
 from pmi_kernel.episodes.episode import Episode
 from pmi_kernel.reports.pages.render import page
 from pmi_kernel.reports.pages.trace_nodes import replay_nodes
+from pmi_kernel.reports.recording import Recording
 from pmi_kernel.studies.bench.figures import show_figures
 from pmi_kernel.systems import open_system
 from pmi_kernel.systems.pmi.config import PmiConfig
-from widgets.replay import Recording
 
 
 def views(steps: int = 200, episodes: int = 10_000, out: Path | None = None) -> dict[str, float]:

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 
 from pmi_kernel.episodes.card import ReportCard
-from pmi_kernel.reports.pages.render import Node
-from pmi_kernel.reports.report import card_facts, card_rows
+from pmi_kernel.reports.cards import card_facts, card_rows
+from pmi_kernel.reports.pages.render import Node, table_node
 from widgets.view import View
 
 
@@ -36,5 +36,4 @@ class CardView(View):
 def _table(key: str, caption: str, columns: Mapping[str, Mapping[str, str]]) -> Node:
     labels = dict.fromkeys(label for column in columns.values() for label in column)
     rows = [(label, *(column.get(label, "-") for column in columns.values())) for label in labels]
-    data = {"caption": caption, "columns": ("figure", *columns), "rows": rows}
-    return Node(key, "table.html", data)
+    return table_node(key, caption, ("figure", *columns), rows)

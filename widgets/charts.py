@@ -5,12 +5,15 @@ from pathlib import Path
 
 from IPython.core.getipython import get_ipython
 
+from pmi_kernel.core.figures import FIGURES, SCORES
 from pmi_kernel.core.probe import Probe
-from pmi_kernel.reports.compare import mean_interval, results_frame
-from pmi_kernel.reports.pages.render import Node
+from pmi_kernel.reports.compare import results_frame
+from pmi_kernel.reports.intervals import mean_of
+from pmi_kernel.reports.pages.render import Node, table_node
+from pmi_kernel.reports.recording import Recording
 from pmi_kernel.runs.jobs import Job
 from widgets.figures import Chart, ends_figure, episodes_figure, rise_figure, score_figure
-from widgets.replay import Recording, Replay
+from widgets.replay import Replay
 from widgets.view import View
 
 _POLL_S = 2.0
@@ -85,20 +88,16 @@ class RunCharts(View):
     def _describe(self) -> None:
         results = list(self._recording.results.values())
         rows = [
-            (name, str(mean_interval([result.scores[field] for result in results])))
-            for name, field in (("EM", "em"), ("F1", "f1"), ("sub-span EM", "sub_em"))
+            (FIGURES[name].label, mean_of(name, [one.scores[name] for one in results]).show(name))
+            for name in SCORES
             if results
         ]
-        data = {
-            "caption": f"{self._out}: {len(results)} episodes; percent [95 % interval]",
-            "columns": ("score", "percent"),
-            "rows": rows,
-        }
+        caption = f"{self._out}: {len(results)} episodes; percent [95 % interval]"
         button = {"action": "refresh", "label": "Refresh", "is_on": True, "help": "Draw again"}
         self.show(
             [
                 Node("toolbar", "toolbar.html", {"buttons": [button]}),
-                Node("scores", "table.html", data),
+                table_node("scores", caption, ("score", "percent"), rows),
             ]
         )
         if not results:

@@ -4,26 +4,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pmi_kernel.reports.compare import Comparison, Difference, compare
-from pmi_kernel.reports.pages.render import Node
+from pmi_kernel.core.figures import FIGURES
+from pmi_kernel.reports.compare import Difference, compare
+from pmi_kernel.reports.pages.render import Node, table_node
 from pmi_kernel.reports.pages.trace_nodes import branch_node, gold_of, head_node, prediction_of
-from widgets.replay import Recording
+from pmi_kernel.reports.recording import Recording
 from widgets.view import View
 
 _MOST_SHOWN = 60
-
-
-def comparison_nodes(comparison: Comparison) -> list[Node]:
-    """Return the comparison's tables."""
-    tables = [("scores", comparison.caption, *comparison.score_table())]
-    if comparison.differences:
-        tables.append(
-            ("differences", "Each run against the first.", *comparison.difference_table())
-        )
-    return [
-        Node(key, "table.html", {"caption": caption, "columns": columns, "rows": rows})
-        for key, caption, columns, rows in tables
-    ]
 
 
 class CompareView(View):
@@ -31,11 +19,11 @@ class CompareView(View):
 
     Args:
         runs: Run directories; each is held against the first.
-        is_forced: Compare runs over different data files too, by episode id.
+        is_forced: Compare runs over different data or with different ending rules too.
 
     Raises:
         DataError: A run has no results, or they share no episode.
-        ConfigError: They ran over different data.
+        ConfigError: They ran over different data, or end by different rules.
     """
 
     def __init__(self, runs: Sequence[str | Path], *, is_forced: bool = False) -> None:
@@ -57,25 +45,23 @@ class CompareView(View):
         self._refresh_saved()
 
     def _show(self) -> None:
-        nodes = comparison_nodes(self.comparison)
-        for difference in self.comparison.differences:
-            nodes.append(self._choices(difference))
+        nodes = [table_node(key, *table) for key, table in self.comparison.tables().items()]
+        nodes += [self._choices(difference) for difference in self.comparison.differences]
         if self._chosen:
             nodes += self._pair(*self._chosen)
         self.show(nodes)
 
     def _choices(self, difference: Difference) -> Node:
-        first = self._recordings[difference.against].results
-        second = self._recordings[difference.name].results
+        f1, names = FIGURES["f1"], (difference.against, difference.name)
+        both = [self._recordings[name].results for name in names]
         choices = [
             {
                 "id": f"{difference.name}\x1f{episode_id}",
                 "text": episode_id,
                 "cells": (
                     word,
-                    first[episode_id].prediction,
-                    second[episode_id].prediction,
-                    " → ".join(f"{run[episode_id].scores['f1']:.2f}" for run in (first, second)),
+                    *(run[episode_id].prediction for run in both),
+                    " → ".join(f1.show_score(run[episode_id].scores["f1"]) for run in both),
                 ),
             }
             for word, ids in (("win", difference.wins), ("loss", difference.losses))
@@ -84,7 +70,7 @@ class CompareView(View):
         about = f"{difference.name} against {difference.against}: what it wins and loses in F1"
         data = {
             "about": about,
-            "columns": ("episode", "", difference.against, difference.name, "F1"),
+            "columns": ("episode", "", *names, f1.label),
             "choices": choices,
             "selected": "\x1f".join(self._chosen) if self._chosen else "",
         }

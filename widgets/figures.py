@@ -1,4 +1,4 @@
-"""Charts: plotly figures that read well on light and dark ground."""
+"""Charts, and the place where they are drawn."""
 
 import html
 import json
@@ -10,32 +10,15 @@ import plotly.graph_objects as go
 from IPython.display import display
 from plotly.subplots import make_subplots
 
+from pmi_kernel.core.figures import FIGURES
 from pmi_kernel.core.probe import Probe
-from pmi_kernel.reports.compare import mean_interval
+from pmi_kernel.reports.intervals import mean_of
+from pmi_kernel.reports.pages.charts import COLOURS, bars, styled
 from pmi_kernel.reports.pages.reading import matrix
 from pmi_kernel.studies.sweep import SweepPoint
 
 if TYPE_CHECKING:
     import pandas as pd
-
-INK = "#888f99"
-COLOURS = ("#3b82c4", "#d9722a", "#2f9e62", "#a366c9", "#c2477f", "#8a8a2a", "#3aa6a6")
-
-
-def styled(figure: go.Figure, *, height: int = 380) -> go.Figure:
-    """Return the figure with the workbench's ground, ink and size."""
-    figure.update_layout(
-        height=height,
-        paper_bgcolor="rgba(0,0,0,0)",
-        plot_bgcolor="rgba(0,0,0,0)",
-        font={"color": INK},
-        colorway=COLOURS,
-        margin={"l": 60, "r": 20, "t": 50, "b": 50},
-        legend={"orientation": "h", "y": -0.2},
-    )
-    figure.update_xaxes(gridcolor="rgba(136,143,153,0.25)", zeroline=False)
-    figure.update_yaxes(gridcolor="rgba(136,143,153,0.25)", zeroline=False)
-    return figure
 
 
 class Chart:
@@ -57,7 +40,8 @@ class Chart:
 def sweep_figure(points: Sequence[SweepPoint]) -> go.Figure:
     """Return gold log-probability and drift over training steps, a line for each rate and rank."""
     figure = make_subplots(
-        cols=2, subplot_titles=("gold log-probability (nats)", "drift (nats per token)")
+        cols=2,
+        subplot_titles=[FIGURES[name].heading for name in ("asked_gold_nats", "drift_kl_nats")],
     )
     groups: dict[tuple[float, int], list[SweepPoint]] = {}
     for point in points:
@@ -108,22 +92,12 @@ def score_figure(frame: "pd.DataFrame") -> go.Figure:
     for column in ("type", "level", "num_steps"):
         label = "steps" if column == "num_steps" else column
         groups += [(f"{label}: {name}", part) for name, part in frame.groupby(column)]
-    figure = go.Figure()
-    for score in ("em", "f1"):
-        intervals = [mean_interval(part[score].tolist()) for _, part in groups]
-        figure.add_bar(
-            name=score.upper(),
-            x=[f"{name} (n={len(part)})" for name, part in groups],
-            y=[100 * interval.mean for interval in intervals],
-            error_y={
-                "type": "data",
-                "symmetric": False,
-                "array": [100 * (i.high - i.mean) for i in intervals],
-                "arrayminus": [100 * (i.mean - i.low) for i in intervals],
-            },
-        )
-    figure.update_layout(title="Score, percent, with 95 % intervals", barmode="group")
-    return styled(figure)
+    labels = [f"{name} (n={len(part)})" for name, part in groups]
+    found = {
+        FIGURES[score].label: [mean_of(score, part[score].tolist()) for _, part in groups]
+        for score in ("em", "f1")
+    }
+    return bars(labels, found, "Score, percent, with 95 % intervals", height=380)
 
 
 def ends_figure(frame: "pd.DataFrame") -> go.Figure:

@@ -5,7 +5,8 @@ import time
 from pathlib import Path
 
 from pmi_kernel.core.errors import PmiError
-from pmi_kernel.reports.compare import mean_interval
+from pmi_kernel.core.figures import FIGURES
+from pmi_kernel.reports.intervals import mean_of
 from pmi_kernel.reports.pages.render import Node, seconds
 from pmi_kernel.runs.jobs import Job
 from pmi_kernel.runs.progress import RunningScores
@@ -74,8 +75,9 @@ class JobMonitor(View):
         if is_running and (eta_s := status.get("eta_s")):
             facts.append(("left", f"about {seconds(eta_s)}"))
         if num_scored:
-            for name, values in (("EM", self._scores.em), ("F1", self._scores.f1)):
-                facts.append((f"{name} so far", f"{mean_interval(list(values.values()))} %"))
+            for name, values in (("em", self._scores.em), ("f1", self._scores.f1)):
+                score = mean_of(name, list(values.values())).show(name)
+                facts.append((f"{FIGURES[name].label} so far", f"{score} %"))
         rows = [
             (
                 name,

@@ -1,113 +1,20 @@
 """Recorded episodes: any line of a run's traces, opened without a model."""
 
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from pmi_kernel.core.errors import DataError
-from pmi_kernel.core.records import read_whole
+from pmi_kernel.core.figures import FIGURES
 from pmi_kernel.core.result import EvalResult
 from pmi_kernel.core.trace import Trace
-from pmi_kernel.core.traces import TraceFile
 from pmi_kernel.core.visible import visible
 from pmi_kernel.reports.pages.render import Node
-from pmi_kernel.reports.pages.trace_nodes import replay_nodes
-from pmi_kernel.runs.files import Record, read
+from pmi_kernel.reports.recording import Recording
 from widgets.view import View
 
 _MOST_SHOWN = 60
-
-
-class Recording:
-    """A run directory, or a file of traces alone, read as it stands; it may still be growing.
-
-    Args:
-        path: A run directory or an `episode_trace*.jsonl`.
-
-    Raises:
-        DataError: There are no traces, or a record cannot be read.
-    """
-
-    def __init__(self, path: str | Path) -> None:
-        self._path = Path(path)
-        self._files: dict[Path, tuple[float, TraceFile]] = {}
-        self._notes = _notes(self._folder)
-        self.results: dict[str, EvalResult] = {}
-        self.unreadable: list[str] = []
-        """Where the lines are that no result could be read from."""
-        self.refresh()
-
-    @property
-    def _folder(self) -> Path:
-        return self._path if self._path.is_dir() else self._path.parent
-
-    def refresh(self) -> bool:
-        """Look for what was written since; return whether there was anything.
-
-        Raises:
-            DataError: As `Recording`.
-        """
-        paths = sorted(self._path.glob("episode_trace*.jsonl")) if self._path.is_dir() else []
-        if not self._path.is_dir():
-            paths = [self._path]
-        stamps = {path: path.stat().st_mtime for path in paths if path.exists()}
-        if not stamps and not (self._folder / "request.json").exists():
-            raise DataError(f"{self._path}: no such file of traces")
-        is_changed = stamps != {path: stamp for path, (stamp, _) in self._files.items()}
-        if is_changed:
-            self._files = {path: (stamp, TraceFile(path)) for path, stamp in stamps.items()}
-            self.unreadable = []
-            self.results = {
-                result.episode_id: result
-                for path in sorted(self._folder.glob("eval_results*.jsonl"), reverse=True)
-                for _, result in read_whole(EvalResult, path, self.unreadable)
-            }
-        return is_changed
-
-    @property
-    def is_probed(self) -> bool:
-        """Whether the run's injections were probed."""
-        record = read(Record, self._folder)
-        return record is not None and record["probe"]
-
-    @property
-    def ids(self) -> list[str]:
-        """The episodes that can be opened; in a run directory, those that are done."""
-        found = dict.fromkeys(id_ for _, file in self._files.values() for id_ in file)
-        if self._path.is_dir() and self.results:
-            return sorted(id_ for id_ in found if id_ in self.results)
-        return list(found)
-
-    def trace(self, episode_id: str) -> Trace:
-        """Return one episode's trace.
-
-        Raises:
-            DataError: There is no such episode, or its line cannot be read.
-        """
-        problem = DataError(f"{self._path}: no episode {episode_id!r} among {len(self.ids)}")
-        for _, file in self._files.values():
-            if episode_id in file:
-                try:
-                    return file[episode_id]
-                except DataError as error:  # damaged here; another file may have it whole
-                    problem = error
-        raise problem
-
-    def nodes(self, episode_id: str) -> list[Node]:
-        """Return one episode as nodes.
-
-        Raises:
-            DataError: There is no such episode, or its line cannot be read.
-        """
-        return replay_nodes(self.trace(episode_id), self.results.get(episode_id), self._notes)
-
-
-def _notes(folder: Path) -> Sequence[str]:
-    """The model, where the run's record says it."""
-    record = read(Record, folder)
-    model = record["config"].get("model") if record else None
-    return (str(model),) if model else ()
+_SCORES = ("em", "f1")
 
 
 class Replay(View):
@@ -190,7 +97,8 @@ class Replay(View):
             about += f", the first {len(choices)} shown"
         if unreadable := self._recording.unreadable:
             about += f"; lines that cannot be read: {len(unreadable)}, the first {unreadable[0]}"
-        columns = ("episode", "answer", "EM", "F1", "type", "level", "end")
+        scores = (FIGURES[name].label for name in _SCORES)
+        columns = ("episode", "answer", *scores, "type", "level", "end")
         table = {"about": about, "columns": columns, "choices": choices, "selected": self._chosen}
         self.show(
             [
@@ -220,8 +128,7 @@ class Replay(View):
             return ("", "", "", "", "", "")
         return (
             result.prediction,
-            f"{result.scores['em']:.0f}",
-            f"{result.scores['f1']:.2f}",
+            *(FIGURES[name].show_score(result.scores[name]) for name in _SCORES),
             result.type,
             result.level,
             result.end_reason.replace("_", " "),

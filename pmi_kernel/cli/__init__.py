@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from importlib.metadata import EntryPoint, entry_points
 
-from pmi_kernel.cli import data, evaluate, jobs, look, terminal
+from pmi_kernel.cli import data, evaluate, jobs, look, studies, terminal
 from pmi_kernel.cli.parsing import parse
 from pmi_kernel.cli.terminal import say
 from pmi_kernel.core.errors import PmiError
@@ -83,12 +83,15 @@ def _run(words: list[str]) -> int:
         "gpu-check": _gpu_check,
         "jobs": jobs.dispatch,
         "runs": look.runs,
-        "grid": evaluate.grid,
+        "grid": studies.grid,
+        "study": studies.study,
         "blame": look.blame,
         "card": look.card,
+        "show": look.show,
+        "compare": look.compare,
     }
-    for verb in entry_points(group="pmi.verbs"):  # those that need the widgets
-        verbs[verb.name] = partial(_elsewhere, verb)
+    for verb in entry_points(group="pmi.verbs"):  # those that need Jupyter
+        verbs.setdefault(verb.name, partial(_elsewhere, verb))
     if words and words[0] in verbs:
         return verbs[words[0]](words[1:])
     is_help = not words or words[0] in ("-h", "--help")
@@ -102,7 +105,7 @@ class _LogFormat(logging.Formatter):
 
 
 def _elsewhere(verb: EntryPoint, words: list[str]) -> int:
-    return verb.load()(words)
+    return verb.load()(words, say)
 
 
 def _demo(words: list[str]) -> int:

@@ -1,4 +1,4 @@
-"""`pmi run | resume | grid`: evaluate systems, with a progress bar."""
+"""`pmi run | resume`: evaluate systems, with a progress bar."""
 
 import argparse
 import sys
@@ -64,7 +64,7 @@ def resume(words: list[str]) -> int:
 
 
 def _finish_run(settings: Any, config: SystemConfig) -> int:
-    from pmi_kernel.reports.report import render_summary
+    from pmi_kernel.reports.summary import render_summary
 
     outcome = run_shown(settings, config)
     if outcome.summary:
@@ -104,34 +104,3 @@ def run_shown(settings: Any, config: SystemConfig) -> Any:
 
     with bar:
         return supervise(settings, config, on_start=on_start, on_result=on_result, say=warn)
-
-
-def grid(words: list[str]) -> int:
-    """Run the five arms and print their table."""
-    import pmi_kernel.studies.grid as arms
-    from pmi_kernel.reports.report import render_grid
-    from pmi_kernel.runs import RunSettings
-    from pmi_kernel.systems.pmi.config import PmiConfig
-
-    def arguments(
-        settings: arms.GridSettings, config: PmiConfig
-    ) -> tuple[arms.GridSettings, PmiConfig]:
-        """Run closed book, in context, injected, injected with context, and the wrong passage."""
-        return settings, config
-
-    failed: dict[str, int] = {}
-
-    def run_arm(target: RunSettings, system: SystemConfig) -> None:
-        outcome = run_shown(target, system)
-        if outcome.is_interrupted:
-            raise KeyboardInterrupt
-        if num_errors := outcome.summary["num_errors"]:
-            failed[target.out.name] = num_errors
-
-    settings, config = parse(arguments, words, "grid")
-    say(render_grid(arms.grid(settings, config, run_arm=run_arm)))
-    if not failed:
-        return 0
-    where = ", ".join(f"{count} in {arm}" for arm, count in failed.items())
-    say(f"failed and left pending: {where}; the same command goes on", is_error=True)
-    return 1

@@ -22,7 +22,6 @@ def dispatch(words: list[str]) -> int:
 
 
 def _list(words: list[str]) -> int:
-    from pmi_kernel.reports.report import render_jobs
     from pmi_kernel.runs.jobs import find_jobs
 
     def arguments(root: Annotated[Path, tyro.conf.Positional] = Path("runs")) -> Path:
@@ -41,8 +40,29 @@ def _list(words: list[str]) -> int:
         except ConfigError as error:
             statuses[str(job.out)] = {"state": "broken"}
             say(f"pmi: {error}", is_error=True)
-    say(render_jobs(statuses) if statuses else f"no runs under {root}")
+    say(_table(statuses) if statuses else f"no runs under {root}")
     return 0
+
+
+def _table(statuses: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return a table of runs and how far each is; `statuses` as `Job.status` gives them."""
+    from pmi_kernel.reports.tables import render_table
+
+    rows = []
+    for name, status in statuses.items():
+        done = status.get("done_before", 0) + status.get("done_now", 0)
+        rate, eta_s = status.get("episodes_per_min"), status.get("eta_s")
+        rows.append(
+            (
+                name,
+                status["state"],
+                f"{done}/{status['total']}" if "total" in status else "-",
+                str(status.get("failed", "-")),
+                f"{rate:.1f}" if rate else "-",
+                f"{eta_s:.0f}" if eta_s and status["state"] == "running" else "-",
+            )
+        )
+    return render_table(("run", "state", "done", "failed", "episodes/min", "seconds left"), rows)
 
 
 def _watch(words: list[str]) -> int:

@@ -1,18 +1,20 @@
-"""`pmi runs | blame | card`: what is in run directories."""
+"""`pmi runs | blame | card | show | compare`: what is in run directories."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 
 from pmi_kernel.cli.parsing import parse
 from pmi_kernel.cli.terminal import say
 from pmi_kernel.core.errors import ConfigError
+from pmi_kernel.core.figures import FIGURES
+from pmi_kernel.core.visible import visible_line
 
 
 def runs(words: list[str]) -> int:
     """Print what was run."""
-    from pmi_kernel.reports.report import render_runs
     from pmi_kernel.runs.files import Summary, read
     from pmi_kernel.runs.jobs import find_jobs
 
@@ -33,14 +35,38 @@ def runs(words: list[str]) -> int:
         except ConfigError as error:
             summaries[str(job.out)] = None
             say(f"pmi: {error}", is_error=True)
-    say(render_runs(summaries) if summaries else f"no runs under {root}")
+    say(_table(summaries) if summaries else f"no runs under {root}")
     return 0
+
+
+def _table(summaries: Mapping[str, Mapping[str, Any] | None]) -> str:
+    """Return a table of runs; `summaries` as in `summary.json`, None where that is damaged."""
+    from pmi_kernel.reports.tables import render_table
+
+    scores = ("em", "f1")
+    rows = [
+        (
+            name,
+            summary["system"],
+            Path(summary["engine"].get("model", "-")).name,
+            str(summary["num_episodes"]),
+            str(summary["num_pending"]),
+            *(FIGURES[score].show(summary[score]) for score in scores),
+            summary["data"]["sha256"][:8],
+            str(summary["git"]["commit"])[:8] + ("+" if summary["git"]["is_dirty"] else ""),
+        )
+        if summary is not None
+        else (name, "broken", *["-"] * 7)
+        for name, summary in summaries.items()
+    ]
+    labels = [FIGURES[score].label for score in scores]
+    header = ("run", "system", "model", "done", "owed", *labels, "data", "commit")
+    return render_table(header, rows)
 
 
 def blame(words: list[str]) -> int:
     """Print which stage failed each wrong answer."""
     import pmi_kernel.reports.blame as stages
-    from pmi_kernel.reports.report import render_blame
 
     def arguments(run: Annotated[Path, tyro.conf.Positional]) -> Path:
         """Put each wrong answer of a run down to the first stage that failed it.
@@ -50,7 +76,7 @@ def blame(words: list[str]) -> int:
         """
         return run
 
-    say(render_blame(stages.blame(parse(arguments, words, "blame"))))
+    say(stages.render_blame(stages.blame(parse(arguments, words, "blame"))))
     return 0
 
 
@@ -75,4 +101,86 @@ def card(words: list[str]) -> int:
     if csv is not None:
         csv.write_text(cards_frame(cards).to_csv(), encoding="utf-8")
         say(f"written to {csv}")
+    return 0
+
+
+def show(words: list[str]) -> int:
+    """Show one recorded episode, as text or as a page of its own."""
+    from pmi_kernel.reports.recording import Recording
+
+    def arguments(
+        run: Annotated[Path, tyro.conf.Positional],
+        episode_id: Annotated[str | None, tyro.conf.Positional] = None,
+        html: Path | None = None,
+    ) -> tuple[Path, str | None, Path | None]:
+        """Show one recorded episode; without an id, list the run's episodes.
+
+        Args:
+            run: Run directory, or a file of traces.
+            episode_id: The episode.
+            html: Write a page that needs neither a network nor a script to this file.
+        """
+        return run, episode_id, html
+
+    run, episode_id, html = parse(arguments, words, "show")
+    recording = Recording(run)
+    if episode_id is None:
+        for known in recording.ids:
+            result = recording.results.get(known)
+            say(visible_line(f"{known}  {result.prediction}" if result else known))
+        if unreadable := recording.unreadable:
+            say(f"{len(unreadable)} lines cannot be read, the first {unreadable[0]}", is_error=True)
+        return 0
+    if html is None:
+        from pmi_kernel.reports.pages.text import render_trace
+
+        say(render_trace(recording.trace(episode_id), recording.results.get(episode_id)))
+        return 0
+    from pmi_kernel.reports.pages.render import page
+
+    title, nodes = recording.trace(episode_id).task.question, recording.nodes(episode_id)
+    html.write_text(page(title, nodes), encoding="utf-8")
+    say(f"{html}: one page, {html.stat().st_size / 1000:.0f} kB")
+    return 0
+
+
+def compare(words: list[str]) -> int:
+    """Compare runs on the episodes that they share."""
+    import pmi_kernel.reports.compare as comparing
+    from pmi_kernel.reports.pages.render import page, table_node
+
+    def arguments(
+        runs: Annotated[tuple[Path, ...], tyro.conf.Positional],
+        force: bool = False,
+        csv: Path | None = None,
+        latex: Path | None = None,
+        html: Path | None = None,
+    ) -> tuple[tuple[Path, ...], bool, dict[str, Path | None]]:
+        """Compare runs on the episodes that they share; each is held against the first.
+
+        Args:
+            runs: Run directories.
+            force: Compare runs over different data files too, by episode id, and runs whose outputs
+                without a whole answer count differently.
+            csv: Write the table here, as CSV.
+            latex: Write the table here, as LaTeX.
+            html: Write a page that needs no network here.
+        """
+        return runs, force, {"csv": csv, "latex": latex, "html": html}
+
+    runs, is_forced, targets = parse(arguments, words, "compare")
+    if not runs:
+        raise ConfigError("name one run or more")
+    comparison = comparing.compare(runs, is_forced=is_forced)
+    say(comparison.render())
+    tables = [table_node(key, *table) for key, table in comparison.tables().items()]
+    texts = {
+        "csv": lambda: comparison.frame().to_csv(index=False),
+        "latex": lambda: comparison.frame().to_latex(index=False, float_format="%.2f", escape=True),
+        "html": lambda: page("Runs compared", tables),
+    }
+    for kind, path in targets.items():
+        if path is not None:
+            path.write_text(texts[kind](), encoding="utf-8")
+            say(f"written to {path}")
     return 0

@@ -6,13 +6,40 @@ itself, generalisation to rephrasings of it, locality on everything else. Every 
 alone, with no evidence in the prompt.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from pmi_kernel.core.metrics import score_answer
 from pmi_kernel.core.probe import Probe, ProbeState
 from pmi_kernel.core.task import Gold
 from pmi_kernel.core.trace import Step, Trace
+
+CONTRASTS = (
+    "gold_nats",
+    "answered",
+    "em",
+    "known",
+    "rephrased_nats",
+    "rephrased",
+    "unrelated",
+    "unrelated_em",
+)
+"""The figures of a card that are told in three states of the weights."""
+
+_REST = (
+    "num_rephrasings",
+    "drift_kl_nats",
+    "same_tokens",
+    "is_restored",
+    "write_s",
+    "train_s",
+    "attach_s",
+    "detach_s",
+    "injection_s",
+    "attached_bytes",
+    "train_tokens",
+    "probe_s",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,51 +131,19 @@ class ReportCard:
         """Seconds of one injection in all: write, train, attach and, where known, detach."""
         return self.write_s + self.train_s + self.attach_s + (self.detach_s or 0.0)
 
-    def contrasts(self) -> list[tuple[str, Contrast, bool]]:
-        """Return what is told in three states: label, figure, whether it is a share."""
-        found = [
-            ("gold log-probability (nats)", self.gold_nats, False),
-            ("answered (sub-span EM, %)", self.answered, True),
-            ("answered (EM, %)", self.em, True),
-            ("the known answer (%)", self.known, True),
-            ("rephrased: gold (nats)", self.rephrased_nats, False),
-            ("rephrased: answered (%)", self.rephrased, True),
-            ("unrelated questions (sub-span EM, %)", self.unrelated, True),
-            ("unrelated questions (EM, %)", self.unrelated_em, True),
-        ]
-        return [(label, one, is_share) for label, one, is_share in found if one is not None]
+    def contrasts(self) -> dict[str, Contrast]:
+        """Return what is told in three states and there is, by name."""
+        return {name: one for name in CONTRASTS if (one := getattr(self, name)) is not None}
 
-    def figures(self) -> Mapping[str, float | None]:
+    def figures(self) -> dict[str, float | None]:
         """Return every number by name; shares in [0, 1], other units in the names."""
         columns: dict[str, float | None] = {"num_injections": self.num_injections}
-        for name, one in (
-            ("gold_nats", self.gold_nats),
-            ("answered", self.answered),
-            ("em", self.em),
-            ("known", self.known),
-            ("rephrased_nats", self.rephrased_nats),
-            ("rephrased", self.rephrased),
-            ("unrelated", self.unrelated),
-            ("unrelated_em", self.unrelated_em),
-        ):
-            columns |= {
-                f"{name}_{state}": None if one is None else getattr(one, state)
-                for state in ("before", "after", "wrong", "rise", "wrong_rise")
-            }
-        return columns | {
-            "num_rephrasings": self.num_rephrasings,
-            "drift_kl_nats": self.drift_kl_nats,
-            "same_tokens": self.same_tokens,
-            "is_restored": None if self.is_restored is None else float(self.is_restored),
-            "write_s": self.write_s,
-            "train_s": self.train_s,
-            "attach_s": self.attach_s,
-            "detach_s": self.detach_s,
-            "injection_s": self.injection_s,
-            "attached_bytes": self.attached_bytes,
-            "train_tokens": self.train_tokens,
-            "probe_s": self.probe_s,
-        }
+        for name in CONTRASTS:
+            for state in ("before", "after", "wrong", "rise", "wrong_rise"):
+                columns[f"{name}_{state}"] = getattr(getattr(self, name), state, None)
+        columns |= {name: getattr(self, name) for name in _REST}
+        is_restored = self.is_restored
+        return columns | {"is_restored": None if is_restored is None else float(is_restored)}
 
 
 def report_cards(trace: Trace, gold: Gold) -> tuple[ReportCard, ...]:

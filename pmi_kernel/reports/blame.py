@@ -16,6 +16,7 @@ from pmi_kernel.core.result import EvalResult
 from pmi_kernel.core.task import Example
 from pmi_kernel.core.trace import EndReason, StepKind, Trace
 from pmi_kernel.data import load_data
+from pmi_kernel.reports.tables import render_table
 from pmi_kernel.runs.files import Record, read
 from pmi_kernel.runs.merge import TRACES, read_results
 
@@ -114,6 +115,18 @@ def blame(out: Path) -> list[Blamed]:
         for id_ in [trace.task.id]
         if id_ in results
     ]
+
+
+def render_blame(episodes: Sequence[Blamed]) -> str:
+    """Return how many episodes each stage is blamed for, with a few of their ids."""
+    rows = []
+    for kind in Blame:
+        ids = [episode.episode_id for episode in episodes if episode.blame is kind]
+        if ids:
+            share = f"{100 * len(ids) / len(episodes):.1f}"
+            rows.append((kind.value, str(len(ids)), share, ", ".join(ids[:3])))
+    table = render_table(("stage", "n", "percent", "for example"), rows, max_chars=60)
+    return f"{len(episodes)} episodes, each put down to the first stage that failed\n\n{table}"
 
 
 def _supporting(example: Example) -> list[str]:

@@ -5,54 +5,32 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pmi_kernel.core.errors import ConfigError, DataError
+from pmi_kernel.core.figures import FIGURES
 from pmi_kernel.core.records import read_records
 from pmi_kernel.core.task import Gold
 from pmi_kernel.core.trace import Trace
 from pmi_kernel.episodes.card import Contrast, ReportCard, episode_card
-from pmi_kernel.reports.compare import Interval, mean_interval
-from pmi_kernel.reports.report import percent, render_table
+from pmi_kernel.reports.intervals import Interval, mean_of
+from pmi_kernel.reports.tables import render_table
 from pmi_kernel.runs.files import Record, read
 from pmi_kernel.runs.merge import TRACES, read_results
 
 if TYPE_CHECKING:
     import pandas as pd
 
-MEANS = (
-    ("answered_before", "answered before (sub-span EM, %)", ".1f", 100),
-    ("answered_after", "answered after", ".1f", 100),
-    ("answered_wrong", "answered after the wrong passage", ".1f", 100),
-    ("em_before", "EM before (%)", ".1f", 100),
-    ("em_after", "EM after", ".1f", 100),
-    ("em_wrong", "EM after the wrong passage", ".1f", 100),
-    ("known_before", "the known answer before (%)", ".1f", 100),
-    ("known_after", "the known answer after", ".1f", 100),
-    ("known_wrong", "the known answer after the wrong passage", ".1f", 100),
-    ("gold_nats_rise", "gold rise (nats)", "+.2f", 1),
-    ("gold_nats_wrong_rise", "gold rise, wrong passage", "+.2f", 1),
-    ("rephrased_before", "rephrased: answered before (%)", ".1f", 100),
-    ("rephrased_after", "rephrased: answered after", ".1f", 100),
-    ("rephrased_wrong", "rephrased: after the wrong passage", ".1f", 100),
-    ("rephrased_nats_rise", "rephrased: gold rise (nats)", "+.2f", 1),
-    ("rephrased_nats_wrong_rise", "rephrased: gold rise, wrong passage", "+.2f", 1),
-    ("unrelated_before", "unrelated answered before (%)", ".1f", 100),
-    ("unrelated_after", "unrelated answered after", ".1f", 100),
-    ("unrelated_wrong", "unrelated answered after the wrong passage", ".1f", 100),
-    ("unrelated_em_before", "unrelated EM before (%)", ".1f", 100),
-    ("unrelated_em_after", "unrelated EM after", ".1f", 100),
-    ("unrelated_em_wrong", "unrelated EM after the wrong passage", ".1f", 100),
-    ("drift_kl_nats", "drift (nats per token)", ".4f", 1),
-    ("same_tokens", "likeliest tokens the same (%)", ".1f", 100),
-    ("is_restored", "base scores bit-equal (%)", ".1f", 100),
-    ("write_s", "write (s)", ".2f", 1),
-    ("train_s", "train (s)", ".2f", 1),
-    ("attach_s", "attach (s)", ".3f", 1),
-    ("detach_s", "detach (s)", ".3f", 1),
-    ("injection_s", "one injection in all (s)", ".2f", 1),
-    ("attached_bytes", "memory (MB)", ".2f", 1e-6),
-    ("train_tokens", "tokens trained", ".0f", 1),
-    ("probe_s", "measuring (s)", ".1f", 1),
+_COLUMNS = (
+    "asked_answered",
+    "gold_nats_rise",
+    "gold_nats_wrong_rise",
+    "asked_rephrased",
+    "asked_unrelated",
+    "drift_kl_nats",
+    "same_tokens",
+    "is_restored",
+    "injection_s",
+    "attached_bytes",
 )
-"""The figures whose means are shown: name, label, format, scale."""
+_RESTORED = {True: "yes", False: "NO", None: "not checked"}
 
 
 def read_cards(run: Path) -> list[ReportCard]:
@@ -81,14 +59,17 @@ def read_cards(run: Path) -> list[ReportCard]:
 
 
 def means(cards: Sequence[ReportCard]) -> dict[str, Interval]:
-    """Return the mean of each figure that any card has, with its interval, by name.
+    """Return the mean of each of `FIGURES` that any card has, with its interval, by name.
 
     Args:
         cards: At least one. An interval's `n` is how many of them have the figure.
     """
     rows = [card.figures() for card in cards]
-    found = {name: [v for row in rows if (v := row[name]) is not None] for name in rows[0]}
-    return {name: mean_interval(values) for name, values in found.items() if values}
+    return {
+        name: mean_of(name, values)
+        for name in FIGURES
+        if (values := [value for row in rows if (value := row.get(name)) is not None])
+    }
 
 
 def cards_frame(cards: Sequence[ReportCard]) -> "pd.DataFrame":
@@ -101,50 +82,63 @@ def cards_frame(cards: Sequence[ReportCard]) -> "pd.DataFrame":
 
 def render_cards(cards: Sequence[ReportCard]) -> str:
     """Return a run's report cards: a row an episode, and the means with intervals."""
-
-    def change(one: Contrast | None) -> str:
-        return "-" if one is None else f"{100 * one.before:.0f} → {100 * one.after:.0f}"
-
-    def rise(one: Contrast | None, value: float | None) -> str:
-        return "-" if one is None or value is None else f"{value:+.2f}"
-
-    restored = {True: "yes", False: "NO", None: "not checked"}
-    rows = [
-        (
-            card.episode_id,
-            change(card.answered),
-            rise(card.gold_nats, card.gold_nats.rise),
-            rise(card.gold_nats, card.gold_nats.wrong_rise),
-            change(card.rephrased),
-            change(card.unrelated),
-            f"{card.drift_kl_nats:.3f}",
-            percent(card.same_tokens),
-            restored[card.is_restored],
-            f"{card.injection_s:.1f}",
-            f"{card.attached_bytes / 1e6:.1f}",
-        )
-        for card in cards
-    ]
-    header = (
-        "episode",
-        "answered %",
-        "gold nats",
-        "wrong",
-        "rephrased %",
-        "unrelated %",
-        "drift",
-        "same %",
-        "restored",
-        "s",
-        "MB",
-    )
-    figures = means(cards)
+    rows = [(card.episode_id, *(_cell(card, name) for name in _COLUMNS)) for card in cards]
+    header = ("episode", *(FIGURES[name].brief for name in _COLUMNS))
     summed = [
-        (label, figures[name].render(spec, scale), str(figures[name].n))
-        for name, label, spec, scale in MEANS
-        if name in figures
+        (_label(name), found.show(name), str(found.n)) for name, found in means(cards).items()
     ]
     return (
         f"{render_table(header, rows)}\n\n"
         f"{render_table(('mean over episodes', 'with 95 % interval', 'n'), summed)}"
     )
+
+
+def _cell(card: ReportCard, name: str) -> str:
+    if name == "is_restored":
+        return _RESTORED[card.is_restored]
+    if name.startswith("asked_"):
+        one: Contrast | None = getattr(card, name.removeprefix("asked_"))
+        return "-" if one is None else f"{100 * one.before:.0f} → {100 * one.after:.0f}"
+    return FIGURES[name].show(card.figures()[name])
+
+
+def _label(name: str) -> str:
+    """The unit is said once for all states of a figure."""
+    is_told = name.endswith(("_after", "_wrong", "_wrong_rise"))
+    return FIGURES[name].label if is_told else FIGURES[name].heading
+
+
+def card_rows(card: ReportCard) -> list[tuple[str, str, str, str]]:
+    """Return a report card's figures: label, before, after, after the wrong passage."""
+    return [
+        (figure.heading, figure.show(one.before), figure.show(one.after), figure.show(one.wrong))
+        for name, one in card.contrasts().items()
+        for figure in [FIGURES[f"asked_{name}"]]
+    ]
+
+
+def card_facts(card: ReportCard) -> list[tuple[str, str]]:
+    """Return the rest of a report card, each with its name: locality, restore, cost."""
+    shown = {
+        name: FIGURES[name].show(value)
+        for name, value in card.figures().items()
+        if name in FIGURES and value is not None
+    }
+    drift = f"{shown['drift_kl_nats']} nats per token" if "drift_kl_nats" in shown else "-"
+    same = f", {shown['same_tokens']} % of tokens the same" if "same_tokens" in shown else ""
+    restored = {True: "bit-equal", False: "NOT what they were", None: "not checked"}
+    stages = [name for name in ("write_s", "train_s", "attach_s", "detach_s") if name in shown]
+    cost = ", ".join(f"{FIGURES[name].label} {shown[name]} s" for name in stages)
+    return [
+        ("drift on unrelated texts", drift + same),
+        ("rephrasings", str(card.num_rephrasings or "none")),
+        ("base scores after the episode", restored[card.is_restored]),
+        ("cost", f"{cost}; {shown['probe_s']} s to measure this"),
+        ("memory", f"{shown['attached_bytes']} MB, {shown['train_tokens']} tokens trained"),
+    ]
+
+
+def render_card(card: ReportCard) -> str:
+    """Return one report card as text."""
+    table = render_table(("asked alone", "before", "after", "wrong passage"), card_rows(card))
+    return "\n".join([table, *(f"{name}: {value}" for name, value in card_facts(card))])

@@ -1,43 +1,24 @@
 """Runs side by side on the episodes that they share, with intervals and tests."""
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from jaxtyping import Float64
-
 from pmi_kernel.core.errors import ConfigError, DataError
+from pmi_kernel.core.figures import FIGURES, SCORES
 from pmi_kernel.core.result import EvalResult
+from pmi_kernel.reports.intervals import Interval, bootstrap, mcnemar, mean_of
+from pmi_kernel.reports.summary import COUNTS_AS, ending_rule
+from pmi_kernel.reports.tables import Table, render_table
 from pmi_kernel.runs.files import Record, read
 from pmi_kernel.runs.merge import read_results
 
 if TYPE_CHECKING:
     import pandas as pd
 
-RESAMPLES = 2000
-"""Bootstrap resamples."""
-
-
-@dataclass(frozen=True, slots=True)
-class Interval:
-    """A mean over `n` values with its 95 % interval."""
-
-    mean: float
-    low: float
-    high: float
-    n: int
-
-    def __str__(self) -> str:
-        """Return it in percent."""
-        return self.render(".1f", 100)
-
-    def render(self, spec: str, scale: float = 1) -> str:
-        """Return it times `scale`, each number in a format such as `+.2f`."""
-        mean, low, high = (f"{scale * value:{spec}}" for value in (self.mean, self.low, self.high))
-        return f"{mean} [{low}, {high}]"
+COSTS = ("seconds_s", "tokens", "attached_mb")
+"""The costs that are shown beside the scores."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +28,7 @@ class RunScores:
     Attributes:
         name: Its folder.
         system: Its system.
+        unparsed: Its ending rule (`SystemConfig.unparsed`); empty where that is not recorded.
         num_episodes: The common episodes.
         em: Official exact match.
         f1: Official F1.
@@ -58,6 +40,7 @@ class RunScores:
 
     name: str
     system: str
+    unparsed: str
     num_episodes: int
     em: Interval
     f1: Interval
@@ -104,39 +87,39 @@ class Comparison:
     differences: tuple[Difference, ...]
     num_left_out: int
 
-    def score_table(self) -> tuple[tuple[str, ...], Sequence[tuple[str, ...]]]:
-        """Return columns and rows: percent with intervals, and means per episode of the cost."""
-        columns = ("run", "n", "EM", "F1", "sub-span EM", "seconds", "tokens", "MB")
-        rows = [
+    def tables(self) -> dict[str, Table]:
+        """Return the scores with the costs, and each run minus the first, paired by episode."""
+        scores = [
             (
                 run.name,
                 str(run.num_episodes),
-                str(run.em),
-                str(run.f1),
-                str(run.sub_em),
-                f"{run.seconds_s:.1f}",
-                f"{run.tokens:.0f}",
-                f"{run.attached_mb:.1f}",
+                *(getattr(run, name).show(name) for name in SCORES),
+                *(FIGURES[name].show(getattr(run, name)) for name in COSTS),
             )
             for run in self.runs
         ]
-        return columns, rows
-
-    def difference_table(self) -> tuple[tuple[str, ...], Sequence[tuple[str, ...]]]:
-        """Return columns and rows: each run minus the first, paired by episode."""
-        columns = ("paired difference", "EM", "F1", "McNemar p", "wins", "losses")
-        rows = [
+        differences = [
             (
-                f"{d.name} - {d.against}",
-                str(d.em),
-                str(d.f1),
-                f"{d.mcnemar_p:.3f}",
-                str(len(d.wins)),
-                str(len(d.losses)),
+                f"{one.name} - {one.against}",
+                one.em.show("em"),
+                one.f1.show("f1"),
+                f"{one.mcnemar_p:.3f}",
+                str(len(one.wins)),
+                str(len(one.losses)),
             )
-            for d in self.differences
+            for one in self.differences
         ]
-        return columns, rows
+        labels = [FIGURES[name].label for name in (*SCORES, *COSTS)]
+        tables = {"scores": Table(self.caption, ("run", "n", *labels), scores)}
+        if differences:
+            columns = ("paired difference", *labels[:2], "McNemar p", "wins", "losses")
+            tables["differences"] = Table("Each run against the first.", columns, differences)
+        return tables
+
+    def render(self) -> str:
+        """Return the comparison as text."""
+        scores, *rest = [render_table(one.columns, one.rows) for one in self.tables().values()]
+        return "\n\n".join([scores, self.caption, *rest])
 
     @property
     def caption(self) -> str:
@@ -144,6 +127,9 @@ class Comparison:
         text = "Percent with 95 % intervals; seconds, tokens and MB are per episode."
         if self.num_left_out:
             text += f" {self.num_left_out} episodes that not all runs have are left out."
+        if len({run.unparsed for run in self.runs}) > 1:
+            rules = _rules({run.name: run.unparsed for run in self.runs})
+            text += f" An output without a whole answer counts as {rules}."
         return text
 
     def frame(self) -> "pd.DataFrame":
@@ -154,19 +140,12 @@ class Comparison:
         against = {difference.name: difference for difference in self.differences}
         for run in self.runs:
             row: dict[str, Any] = {"run": run.name, "system": run.system, "n": run.num_episodes}
-            for label, score in (("EM", run.em), ("F1", run.f1), ("sub-span EM", run.sub_em)):
-                row[label] = 100 * score.mean
-                row[f"{label} low"], row[f"{label} high"] = 100 * score.low, 100 * score.high
-            row |= {
-                "s/episode": run.seconds_s,
-                "tokens/episode": run.tokens,
-                "MB/episode": run.attached_mb,
-            }
+            for name in SCORES:
+                row |= _percent(FIGURES[name].label, getattr(run, name))
+            row |= {FIGURES[name].unit: getattr(run, name) for name in COSTS}
             if difference := against.get(run.name):
                 row |= {
-                    "F1 difference": 100 * difference.f1.mean,
-                    "F1 difference low": 100 * difference.f1.low,
-                    "F1 difference high": 100 * difference.f1.high,
+                    **_percent(f"{FIGURES['f1'].label} difference", difference.f1),
                     "McNemar p": difference.mcnemar_p,
                     "wins": len(difference.wins),
                     "losses": len(difference.losses),
@@ -175,76 +154,23 @@ class Comparison:
         return pd.DataFrame(rows)
 
 
-def mean_interval(values: Sequence[float]) -> Interval:
-    """Return the mean with its 95 % interval: Wilson's of a share, the bootstrap's of all else.
-
-    A share is a mean of zeros and ones. A bootstrap of few equal values has no width, as if six of
-    six were certainty; Wilson's score interval (1927) has.
-
-    Args:
-        values: One number for each episode, at least one.
-    """
-    if not set(values) <= {0, 1}:
-        return bootstrap(values)
-    n, share, z = len(values), sum(values) / len(values), 1.959964
-    middle = (share + z * z / (2 * n)) / (1 + z * z / n)
-    half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    return Interval(share, max(0.0, middle - half), min(1.0, middle + half), n)
-
-
-def bootstrap(values: Sequence[float], *, seed: int = 0) -> Interval:
-    """Return the mean with its 95 % percentile bootstrap interval (Efron 1979).
-
-    Args:
-        values: One number for each episode, at least one.
-        seed: Seeds the resampling.
-    """
-    sample = np.asarray(values, dtype=np.float64)
-    means = _resampled_means(sample, seed)
-    low, high = np.quantile(means, (0.025, 0.975))
-    return Interval(float(sample.mean()), float(low), float(high), len(sample))
-
-
-def _resampled_means(
-    sample: Float64[np.ndarray, " episodes"], seed: int
-) -> Float64[np.ndarray, " resamples"]:
-    rng = np.random.default_rng(seed)
-    if len(sample) * RESAMPLES <= 20_000_000:
-        return sample[rng.integers(0, len(sample), (RESAMPLES, len(sample)))].mean(axis=1)
-    return np.array(
-        [sample[rng.integers(0, len(sample), len(sample))].mean() for _ in range(RESAMPLES)]
-    )
-
-
-def mcnemar(only_first: int, only_second: int) -> float:
-    """Return the two-sided exact p of McNemar's test.
-
-    Args:
-        only_first: Episodes that only the first run has right.
-        only_second: Episodes that only the second run has right.
-    """
-    discordant, fewer = only_first + only_second, min(only_first, only_second)
-    tail = sum(math.comb(discordant, k) for k in range(fewer + 1))
-    return min(1.0, 2 * tail / 2**discordant)
-
-
 def compare(runs: Sequence[Path], *, is_forced: bool = False, seed: int = 0) -> Comparison:
     """Compare runs on the episodes that all of them have.
 
     Args:
         runs: Run directories, at least one; the first is what the others are held against.
-        is_forced: Compare runs over different data files too, by episode id.
+        is_forced: Compare runs over different data files too, by episode id, and runs that end by
+            different rules.
         seed: Seeds the resampling.
 
     Raises:
         DataError: A run has no results, or they share no episode.
-        ConfigError: They ran over different data.
+        ConfigError: They ran over different data, or an output without a whole answer counts as
+            something else in one of them.
     """
     records: dict[Path, Mapping[str, Any]] = {run: read(Record, run) or {} for run in runs}
-    hashes = {run: record.get("data", {}).get("sha256") for run, record in records.items()}
-    if len(set(hashes.values())) > 1 and not is_forced:
-        shown = ", ".join(f"{run}: {str(value)[:12]}" for run, value in hashes.items())
-        raise ConfigError(f"the runs are over different data ({shown}); --force compares by id")
+    if not is_forced:
+        _check_comparable(records)
     results = {run: read_results(run) for run in runs}
     for run, found in results.items():
         if not found:
@@ -265,6 +191,23 @@ def compare(runs: Sequence[Path], *, is_forced: bool = False, seed: int = 0) -> 
     return Comparison(tuple(scores), tuple(differences), len(everything) - len(common))
 
 
+def _check_comparable(records: Mapping[Path, Mapping[str, Any]]) -> None:
+    hashes = {run: record.get("data", {}).get("sha256") for run, record in records.items()}
+    if len(set(hashes.values())) > 1:
+        shown = ", ".join(f"{run}: {str(value)[:12]}" for run, value in hashes.items())
+        raise ConfigError(f"the runs are over different data ({shown}); by force, ids decide")
+    rules = {str(run): ending_rule(record) for run, record in records.items()}
+    if len(set(rules.values())) > 1:
+        raise ConfigError(
+            f"the runs differ in their ending rule (unparsed): without a whole answer an output "
+            f"counts as {_rules(rules)}; run one of them again, or compare them by force"
+        )
+
+
+def _rules(rules: Mapping[str, str]) -> str:
+    return ", ".join(f"{COUNTS_AS[rule]} in {run}" for run, rule in rules.items())
+
+
 def _names(runs: Sequence[Path]) -> dict[Path, str]:
     """Folder names, or paths where two folders have the same name."""
     names = [run.resolve().name for run in runs]
@@ -279,17 +222,29 @@ def _scores(name: str, record: Mapping[str, Any], results: Sequence[EvalResult])
         sums = [sum(v for k, v in r.costs.items() if k.endswith(suffix)) for r in results]
         return sum(sums) / len(sums)
 
+    def mean(score: str) -> Interval:
+        return mean_of(score, [result.scores[score] for result in results])
+
     return RunScores(
         name=name,
         system=record.get("system", "?"),
+        unparsed=ending_rule(record),
         num_episodes=len(results),
-        em=mean_interval([r.scores["em"] for r in results]),
-        f1=mean_interval([r.scores["f1"] for r in results]),
-        sub_em=mean_interval([r.scores["sub_em"] for r in results]),
+        em=mean("em"),
+        f1=mean("f1"),
+        sub_em=mean("sub_em"),
         seconds_s=mean_cost("_s"),
         tokens=mean_cost("_tokens"),
         attached_mb=mean_cost("_bytes") / 1e6,
     )
+
+
+def _percent(label: str, score: Interval) -> dict[str, float]:
+    return {
+        label: 100 * score.mean,
+        f"{label} low": 100 * score.low,
+        f"{label} high": 100 * score.high,
+    }
 
 
 def _difference(

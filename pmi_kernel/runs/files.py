@@ -68,7 +68,7 @@ class Cancel(TypedDict):
 
 @_more
 class _Engine(TypedDict):
-    model: str
+    model: NotRequired[str]
 
 
 @_more

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 from pydantic import Field
 
 from pmi_kernel.core.errors import ConfigError, DataError, EngineError
+from pmi_kernel.core.figures import FIGURES
 from pmi_kernel.core.folder import read_json, write_json
 from pmi_kernel.core.metrics import score_answer
 from pmi_kernel.core.provenance import git_state, package_versions
@@ -23,7 +24,7 @@ from pmi_kernel.data import data_hash, load_examples
 from pmi_kernel.engines.base import Engine
 from pmi_kernel.engines.injected import injected
 from pmi_kernel.episodes.asking import recall
-from pmi_kernel.reports.compare import Interval, mean_interval
+from pmi_kernel.reports.intervals import Interval, mean_of, show_with_n
 from pmi_kernel.runs.merge import ERRORS
 from pmi_kernel.runs.worker import note_error
 from pmi_kernel.systems import open_system
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
 
 Mode = Literal["stack", "continue"]
 STUDY = "accumulation.json"
+STATES = ("before", "after_first", "after_both")
+"""The states of the weights in which a question is asked."""
+_MEMORIES = ("by_first", "by_second")
 
 
 class AccumulationSettings(Settings):
@@ -100,34 +104,29 @@ class Accumulation:
         figures: dict[str, Interval] = {}
         for name in ("first", "second"):
             asked: list[Asked] = [getattr(pair, name) for pair in self.pairs[mode]]
-            for state, label in enumerate(("before", "after_first", "after_both")):
-                figures[f"{name}_{label}"] = mean_interval([a.answered[state] for a in asked])
-            for label, start in (("by_first", 0), ("by_second", 1)):
+            for state, label in enumerate(STATES):
+                held = [one.answered[state] for one in asked]
+                figures[f"{name}_{label}"] = mean_of(f"answered_{label}", held)
+            for start, label in enumerate(_MEMORIES):
                 changes = [one.gold_nats[start + 1] - one.gold_nats[start] for one in asked]
-                figures[f"{name}_nats_{label}"] = mean_interval(changes)
+                figures[f"{name}_nats_{label}"] = mean_of(f"gold_nats_{label}", changes)
         return figures
 
     def table(self) -> tuple[tuple[str, ...], Sequence[tuple[str, ...]]]:
         """Return columns and rows; every number with its interval and n."""
-        columns = (
-            "accumulate",
-            "asked",
-            "answered before (%)",
-            "after the first memory (%)",
-            "after both (%)",
-            "gold, by the first (nats)",
-            "gold, by the second (nats)",
-        )
-        rows = []
-        for mode in self.pairs:
-            figures = self.figures(mode)
-            for name in ("first", "second"):
-                shares = [figures[f"{name}_{s}"] for s in ("before", "after_first", "after_both")]
-                nats = [figures[f"{name}_nats_{s}"] for s in ("by_first", "by_second")]
-                cells = [f"{one} n={one.n}" for one in shares]
-                cells += [f"{one.render('+.2f')} n={one.n}" for one in nats]
-                rows.append((mode, f"{name} question", *cells))
-        return columns, rows
+        shown = {state: f"answered_{state}" for state in STATES}
+        shown |= {f"nats_{memory}": f"gold_nats_{memory}" for memory in _MEMORIES}
+        rows = [
+            (
+                mode,
+                f"{name} question",
+                *(show_with_n(figure, found[f"{name}_{key}"]) for key, figure in shown.items()),
+            )
+            for mode in self.pairs
+            for found in [self.figures(mode)]
+            for name in ("first", "second")
+        ]
+        return ("accumulate", "asked", *(FIGURES[one].heading for one in shown.values())), rows
 
     @property
     def caption(self) -> str:

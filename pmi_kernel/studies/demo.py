@@ -7,13 +7,14 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 from tqdm.auto import tqdm
 
+from pmi_kernel.core.figures import FIGURES, SCORES
 from pmi_kernel.core.records import read_records
 from pmi_kernel.core.settings import Settings, SystemConfig
 from pmi_kernel.core.trace import Trace
 from pmi_kernel.data import load_examples, write_examples
 from pmi_kernel.engines.base import Engine
 from pmi_kernel.engines.models import EMBEDDED
-from pmi_kernel.reports.report import percent, render_table
+from pmi_kernel.reports.tables import render_table
 from pmi_kernel.runs import RunSettings, read_results, run
 from pmi_kernel.systems import open_system
 from pmi_kernel.systems.baselines.config import ClosedBookConfig
@@ -89,7 +90,7 @@ def _run(target: RunSettings, config: SystemConfig, engine: Engine) -> dict[str,
 
 def _changes(out: Path) -> str:
     """What each injection did to the model's answer, asked without any evidence in the prompt."""
-    golds = read_results(out)
+    golds, nats = read_results(out), FIGURES["asked_gold_nats"]
     rows = []
     for trace in read_records(Trace, out / "episode_trace.jsonl"):
         for probe in trace.probes:
@@ -100,9 +101,10 @@ def _changes(out: Path) -> str:
                     golds[trace.task.id].answers[0],
                     before.answer_no_evidence,
                     after.answer_no_evidence,
-                    f"{before.gold_no_evidence.total_nats:.1f}",
-                    f"{after.gold_no_evidence.total_nats:.1f}",
-                    f"{probe.control.gold_no_evidence.total_nats:.1f}" if probe.control else "-",
+                    *(
+                        nats.show(state.gold_no_evidence.total_nats if state else None)
+                        for state in (before, after, probe.control)
+                    ),
                 )
             )
     header = ("question", "gold", "before", "after", "before", "after", "wrong")
@@ -118,11 +120,10 @@ def _scores(summaries: Mapping[str, Mapping[str, Any]]) -> str:
         (
             label,
             str(summary["num_episodes"]),
-            percent(summary["em"]),
-            percent(summary["f1"]),
-            percent(summary["sub_em"]),
+            *(FIGURES[name].show(summary[name]) for name in SCORES),
             str(summary["num_injections"]),
         )
         for label, summary in summaries.items()
     ]
-    return render_table(("run", "n", "EM", "F1", "sub-span EM", "injections"), rows)
+    labels = [FIGURES[name].label for name in SCORES]
+    return render_table(("run", "n", *labels, "injections"), rows)

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from pmi_kernel.core.figures import FIGURES
 from pmi_kernel.core.folder import plainly
 from pmi_kernel.core.settings import Settings, SystemConfig
 from pmi_kernel.data import load_examples, write_examples
@@ -48,6 +49,18 @@ class Grid:
 
     comparison: Comparison
     recovered: dict[str, float | None]
+
+    def render(self) -> str:
+        """Return the comparison, and what the injection recovers of the gap."""
+        figure = FIGURES["recovered"]
+        lines = [
+            f"{name}: {figure.show(share)}{'' if share is None else ' %'}"
+            for name, share in self.recovered.items()
+        ]
+        return (
+            f"{self.comparison.render()}\n\n{figure.label} (- where there is no gap):\n  "
+            + "\n  ".join(lines)
+        )
 
 
 def grid(
@@ -96,7 +109,8 @@ def summarize_grid(out: Path) -> Grid:
     Raises:
         DataError: An arm has no results.
     """
-    comparison = compare([out / name for name in ARMS])
+    # One config made all arms; those of an old grid may end by different rules, which is said.
+    comparison = compare([out / name for name in ARMS], is_forced=True)
     f1 = {run.name: run.f1.mean for run in comparison.runs}
     gap = f1["in_context"] - f1["closed_book"]
     recovered = {

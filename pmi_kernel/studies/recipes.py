@@ -18,12 +18,13 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from pmi_kernel.core.errors import ConfigError
+from pmi_kernel.core.figures import FIGURES
 from pmi_kernel.core.folder import read_json, write_json
 from pmi_kernel.core.provenance import git_state, package_versions
 from pmi_kernel.core.settings import Settings, SystemConfig
 from pmi_kernel.data import load_examples, write_examples
 from pmi_kernel.reports.cards import means, read_cards
-from pmi_kernel.reports.compare import Interval
+from pmi_kernel.reports.intervals import Interval, show_with_n
 from pmi_kernel.runs import RunSettings
 from pmi_kernel.runs.merge import ERRORS
 from pmi_kernel.systems.pmi.config import PmiConfig
@@ -31,21 +32,21 @@ from pmi_kernel.systems.pmi.recipes import Recipe
 
 STUDY = "study.json"
 
-COLUMNS: Mapping[str, tuple[str, str, float]] = {
-    "answered before (%)": ("answered_before", ".1f", 100),
-    "answered after (%)": ("answered_after", ".1f", 100),
-    "rephrased after (%)": ("rephrased_after", ".1f", 100),
-    "wrong passage (%)": ("answered_wrong", ".1f", 100),
-    "gold rise (nats)": ("gold_nats_rise", "+.2f", 1),
-    "wrong passage (nats)": ("gold_nats_wrong_rise", "+.2f", 1),
-    "unrelated before (%)": ("unrelated_before", ".1f", 100),
-    "unrelated after (%)": ("unrelated_after", ".1f", 100),
-    "drift (nats/token)": ("drift_kl_nats", ".4f", 1),
-    "write s": ("write_s", ".2f", 1),
-    "train s": ("train_s", ".2f", 1),
-    "s per injection": ("injection_s", ".2f", 1),
-}
-"""A study's figures: the card's figure, its format and its scale, by column."""
+COLUMNS = (
+    "answered_before",
+    "answered_after",
+    "rephrased_after",
+    "answered_wrong",
+    "gold_nats_rise",
+    "gold_nats_wrong_rise",
+    "unrelated_before",
+    "unrelated_after",
+    "drift_kl_nats",
+    "write_s",
+    "train_s",
+    "injection_s",
+)
+"""The figures that a study shows."""
 
 
 class StudySettings(Settings):
@@ -131,11 +132,16 @@ class Study:
     def table(self, source: str) -> tuple[tuple[str, ...], Sequence[tuple[str, ...]]]:
         """Return columns and rows of one source; every number with its interval and n."""
         rows = [
-            (cell.recipe, str(cell.steps), str(cell.rank), *_texts(cell))
+            (
+                cell.recipe,
+                str(cell.steps),
+                str(cell.rank),
+                *(show_with_n(name, cell.figures.get(name)) for name in COLUMNS),
+            )
             for cell in self.cells
             if cell.source == source
         ]
-        return ("recipe", "steps", "rank", *COLUMNS), rows
+        return ("recipe", "steps", "rank", *(FIGURES[name].heading for name in COLUMNS)), rows
 
     @property
     def caption(self) -> str:
@@ -306,8 +312,3 @@ def _words(settings: Settings) -> list[str]:
         if not isinstance(value, bool):  # every one of them is false by default
             words += map(str, value if isinstance(value, tuple) else (value,))
     return words
-
-
-def _texts(cell: Cell) -> list[str]:
-    found = [(cell.figures.get(name), spec, scale) for name, spec, scale in COLUMNS.values()]
-    return [f"{one.render(spec, scale)} n={one.n}" if one else "-" for one, spec, scale in found]

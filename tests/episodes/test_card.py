@@ -18,8 +18,7 @@ from pmi_kernel.episodes.asking import WELL_KNOWN, share_same
 from pmi_kernel.episodes.card import ReportCard, episode_card, report_cards
 from pmi_kernel.episodes.probes import Prober
 from pmi_kernel.prompting.messages import Prompt
-from pmi_kernel.reports.cards import means, read_cards
-from pmi_kernel.reports.report import render_card
+from pmi_kernel.reports.cards import means, read_cards, render_card
 from pmi_kernel.runs import RunSettings, read_results, run
 from pmi_kernel.runs.merge import TRACES
 from pmi_kernel.systems import open_system

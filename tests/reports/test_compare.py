@@ -11,7 +11,8 @@ from pmi_kernel.cli import main
 from pmi_kernel.core.errors import ConfigError, DataError
 from pmi_kernel.core.records import RecordWriter
 from pmi_kernel.engines.scripted import ScriptedEngine
-from pmi_kernel.reports.compare import bootstrap, compare, mcnemar, mean_interval, results_frame
+from pmi_kernel.reports.compare import compare, results_frame
+from pmi_kernel.reports.intervals import bootstrap, mcnemar, share_interval
 from pmi_kernel.runs import RunSettings, read_results, run
 from pmi_kernel.systems import open_system
 from pmi_kernel.systems.baselines.config import ClosedBookConfig, InContextConfig
@@ -29,8 +30,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     with RecordWriter(root / "context" / "eval_results.jsonl") as writer:
         for place, result in enumerate(results.values()):
             right = place % 3 == 0
-            scores = dict.fromkeys(("em", "f1", "sub_em"), float(right))
-            writer.write(replace(result, scores={**result.scores, **scores}))
+            writer.write(replace(result, scores=dict.fromkeys(result.scores, float(right))))
     return root / "closed", root / "context"
 
 
@@ -52,13 +52,13 @@ def test_the_interval_of_a_share_is_the_binomials() -> None:
     ("right", "n", "low", "high"), [(6, 6, 0.610, 1.0), (0, 10, 0.0, 0.278), (22, 24, 0.742, 0.977)]
 )
 def test_few_shares_are_no_certainty(right: int, n: int, low: float, high: float) -> None:
-    interval = mean_interval([1.0] * right + [0.0] * (n - right))
+    interval = share_interval([1.0] * right + [0.0] * (n - right))
     assert (interval.mean, interval.n) == (right / n, n)
     assert (interval.low, interval.high) == pytest.approx((low, high), abs=0.001)
 
 
 def test_the_interval_of_a_mean_of_fractions_is_the_bootstraps() -> None:
-    assert mean_interval([0.5, 0.25, 1.0]) == bootstrap([0.5, 0.25, 1.0])
+    assert share_interval([0.5, 0.25, 1.0]) == bootstrap([0.5, 0.25, 1.0])
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 
 from pmi_kernel.core.records import decode, encode
 from pmi_kernel.core.result import EvalResult
-from pmi_kernel.reports.report import render_summary
+from pmi_kernel.reports.summary import render_summary
 from pmi_kernel.runs import RunSettings, run
 from pmi_kernel.runs.merge import done_ids, merge, read_results
 from pmi_kernel.runs.progress import RunningScores

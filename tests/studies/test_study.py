@@ -78,8 +78,8 @@ def test_the_figures_of_a_cell_are_the_means_of_its_cards(tmp_path: Path) -> Non
         assert cell.figures[name].mean == pytest.approx(sum(map(float, values)) / 3)
     columns, (row,) = found.table(WORLD)
     shown = dict(zip(columns, row, strict=True))
-    assert shown["rephrased after (%)"] == "-"  # this script writes no rephrasing
-    assert re.fullmatch(r"[\d.]+ \[[\d.]+, [\d.]+\] n=3", shown["train s"])
+    assert shown["rephrased: answered after (%)"] == "-"  # this script writes no rephrasing
+    assert re.fullmatch(r"[\d.]+ \[[\d.]+, [\d.]+\] n=3", shown["train (s)"])
 
 
 def test_the_command_of_a_cell_repeats_it(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from pmi_kernel.prompting.messages import Prompt
 from pmi_kernel.reports.pages.render import static_html
 from pmi_kernel.reports.pages.text import render_trace
 from pmi_kernel.reports.pages.trace_nodes import replay_nodes
-from pmi_kernel.reports.report import render_summary
+from pmi_kernel.reports.summary import render_summary
 from pmi_kernel.runs import RunSettings
 from pmi_kernel.systems import open_system
 from pmi_kernel.systems.pmi.config import PmiConfig

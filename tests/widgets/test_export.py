@@ -10,9 +10,9 @@ from playwright.sync_api import Page
 
 from pmi_kernel.cli import main
 from pmi_kernel.reports.pages.render import static_html
+from pmi_kernel.reports.recording import Recording
 from tests.widgets.jupyter import Watch
 from widgets.export import clean
-from widgets.replay import Recording
 
 PIXEL = (
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGP4z8AAAAMBAQDJ/pLvAAAAAElFTkSuQmCC"

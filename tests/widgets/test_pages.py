@@ -21,10 +21,11 @@ from pmi_kernel.data import load_examples
 from pmi_kernel.engines.scripted import ScriptedEngine
 from pmi_kernel.reports.pages.render import page
 from pmi_kernel.reports.pages.trace_nodes import replay_nodes
+from pmi_kernel.reports.recording import Recording
 from pmi_kernel.runs import RunSettings, run
 from pmi_kernel.systems import open_system
 from tests.widgets.jupyter import HOSTILE, write_hostile_data
-from widgets.replay import Recording, Replay
+from widgets.replay import Replay
 
 CONFIG = PmiConfig(train_mem=True)
 

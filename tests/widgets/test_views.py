@@ -19,6 +19,7 @@ from pmi_kernel.engines.base import Adapter
 from pmi_kernel.engines.scripted import ScriptedEngine, first_title
 from pmi_kernel.prompting.messages import Prompt
 from pmi_kernel.reports.compare import results_frame
+from pmi_kernel.reports.recording import Recording
 from pmi_kernel.runs import RunSettings, run
 from pmi_kernel.studies.recipes import StudySettings, read_study, study_recipes
 from pmi_kernel.studies.sweep import compare_recipes
@@ -37,7 +38,6 @@ from widgets import (
     StudyView,
 )
 from widgets.figures import ends_figure, episodes_figure, rise_figure, score_figure
-from widgets.replay import Recording
 
 
 class Bench(Setup):
@@ -275,8 +275,7 @@ def test_a_win_opens_in_both_runs(finished: Path) -> None:
         file.unlink()
         with RecordWriter(file) as writer:
             for place, result in enumerate(results):
-                scores = {**result.scores, "f1": float(place == 2)}
-                writer.write(replace(result, scores=scores))
+                writer.write(replace(result, scores={**result.scores, "f1": float(place == 2)}))
     view = CompareView([finished / "closed", finished / "context"])
     (difference,) = view.comparison.differences
     assert difference.wins == (results[2].episode_id,)

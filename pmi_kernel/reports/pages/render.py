@@ -12,13 +12,12 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from pmi_kernel.core.visible import visible, visible_line
 
-_HERE = Path(str(files("pmi_kernel.reports.pages")))
-STYLE = _HERE / "static" / "workbench.css"
+STYLE = Path(str(files("pmi_kernel.reports.pages") / "static" / "workbench.css"))
 """The style sheet of all pages and views."""
 
 
@@ -61,7 +60,7 @@ class Node:
 @cache
 def _environment() -> Environment:
     environment = Environment(
-        loader=FileSystemLoader(_HERE / "templates"),
+        loader=PackageLoader("pmi_kernel.reports.pages"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -93,6 +92,13 @@ def size(num_bytes: float) -> str:
             return f"{num_bytes:.3g} {unit}"
         num_bytes /= 1000
     return f"{num_bytes:.3g} GB"
+
+
+def table_node(
+    key: str, caption: str, columns: Sequence[str], rows: Sequence[Sequence[object]]
+) -> Node:
+    """Return a table."""
+    return Node(key, "table.html", {"caption": caption, "columns": columns, "rows": rows})
 
 
 def static_html(nodes: Sequence[Node]) -> str:

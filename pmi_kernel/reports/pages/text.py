@@ -2,12 +2,14 @@
 
 import textwrap
 
+from pmi_kernel.core.figures import FIGURES
 from pmi_kernel.core.result import EvalResult
 from pmi_kernel.core.task import Gold
-from pmi_kernel.core.trace import PassageUse, Step, StepKind, Trace
+from pmi_kernel.core.trace import Trace
 from pmi_kernel.core.visible import visible
 from pmi_kernel.episodes.card import report_cards
-from pmi_kernel.reports.report import render_card
+from pmi_kernel.reports.cards import render_card
+from pmi_kernel.reports.pages.kinds import page_of
 
 _WIDTH = 96
 
@@ -20,41 +22,27 @@ def render_trace(trace: Trace, result: EvalResult | None = None) -> str:
     lines = [_fold(f"{trace.task.id} ({trace.system}): {trace.task.question}")]
     for step in trace.steps:
         lines += ["", f"{step.index + 1}. {step.kind}"]
-        lines += [_fold(part, "   ") for part in _body(step)]
+        lines += [_fold(part, "   ") for part in page_of(step).text(step)]
         if probe := probes.get(step.index):
             before, after = probe.before, probe.after
+            nats, drift = FIGURES["asked_gold_nats"], FIGURES["drift_kl_nats"]
+            moved = f"; {drift.label} {drift.show(probe.drift_kl_nats)} {drift.unit}"
             lines += [
                 f"   asked without evidence: {before.answer_no_evidence!r} before, "
                 f"{after.answer_no_evidence!r} after",
-                f"   gold log-probability: {before.gold_no_evidence.total_nats:.2f} before, "
-                f"{after.gold_no_evidence.total_nats:.2f} after (nats); "
-                f"drift {probe.drift_kl_nats:.3f} nats per token",
+                f"   {nats.label}: {nats.show(before.gold_no_evidence.total_nats)} before, "
+                f"{nats.show(after.gold_no_evidence.total_nats)} after ({nats.unit})"
+                + (moved if probe.drift_kl_nats is not None else ""),
             ]
         if card := cards.get(step.index):
             lines += ["", textwrap.indent(render_card(card), "   ")]
     if result:
-        em, f1 = result.scores["em"], result.scores["f1"]
-        lines += ["", f"gold {' / '.join(result.answers)}: EM {em:.0f}, F1 {f1:.2f}"]
+        scores = (
+            f"{FIGURES[name].label} {FIGURES[name].show_score(result.scores[name])}"
+            for name in ("em", "f1")
+        )
+        lines += ["", f"gold {' / '.join(result.answers)}: {', '.join(scores)}"]
     return visible("\n".join(lines))
-
-
-def _body(step: Step) -> list[str]:
-    if step.kind == StepKind.SEARCH:
-        found = [
-            f"[{p.rank}] {p.title} (score {p.score:.3g}): {p.text}"
-            for p in step.passages
-            if p.use is not PassageUse.LEFT_OUT
-        ]
-        return [f"query: {step.text}", *found]
-    if step.kind == StepKind.INJECT:
-        measures = step.measures
-        told = [
-            f"trained {measures['train_steps']:g} steps in {measures['train_s']:.1f} s, attached "
-            f"{measures['attached_bytes'] / 1e6:.1f} MB in {1000 * measures['attach_s']:.1f} ms"
-        ]
-        return [*told, "it diverged: its loss rose"] if measures.get("diverged") else told
-    end = f" ({step.end_reason})" if step.end_reason else ""
-    return [(step.text or "(empty)") + end]
 
 
 def _fold(text: str, indent: str = "") -> str:

@@ -5,31 +5,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pmi_kernel.core.figures import FIGURES, SCORES
 from pmi_kernel.core.metrics import score_answer
 from pmi_kernel.core.probe import Probe
 from pmi_kernel.core.result import EvalResult
 from pmi_kernel.core.system import Field
 from pmi_kernel.core.task import Gold, Task
-from pmi_kernel.core.trace import Passage, PassageUse, Step, StepKind, Trace
-from pmi_kernel.episodes.card import report_cards
-from pmi_kernel.reports.pages.reading import (
-    costs,
-    curve,
-    highlight,
-    matrix,
-    sources,
-    token_bars,
-    words,
-)
-from pmi_kernel.reports.pages.render import Node, seconds, size
-from pmi_kernel.reports.report import card_facts, card_rows
-
-_LABELS: dict[str, str] = {
-    StepKind.SEARCH: "Search",
-    StepKind.COMPRESS: "Compress",
-    StepKind.INJECT: "Inject",
-    StepKind.ANSWER: "Answer",
-}
+from pmi_kernel.core.trace import Step, Trace
+from pmi_kernel.episodes.card import ReportCard, report_cards
+from pmi_kernel.reports.cards import card_facts, card_rows
+from pmi_kernel.reports.pages.kinds import page_of
+from pmi_kernel.reports.pages.reading import costs, token_bars
+from pmi_kernel.reports.pages.render import Node
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +63,10 @@ def head_node(
     scores = []
     if gold and prediction is not None:
         score = score_answer(prediction, gold)
-        scores = [f"EM {score.em:.0f}", f"F1 {score.f1:.2f}", f"sub-span EM {score.sub_em:.0f}"]
+        scores = [
+            f"{FIGURES[name].label} {FIGURES[name].show_score(getattr(score, name))}"
+            for name in SCORES
+        ]
     data = {
         "question": task.question,
         "episode_id": task.id,
@@ -118,108 +108,35 @@ def _step_nodes(
 ) -> list[Node]:
     probes = {probe.step: probe for probe in trace.probes}
     cards = dict(zip(probes, report_cards(trace, gold) if gold else (), strict=False))
-    nodes, search = [], None
+    nodes = []
     for step in trace.steps:
-        if step.kind == StepKind.SEARCH:
-            search = step
-        card = cards.get(step.index)
+        page = page_of(step)
+        probe = probes.get(step.index)
         data: dict[str, Any] = {
             "step": step,
             "id": f"{prefix}-{step.index}",
-            "label": _LABELS.get(step.kind, step.kind.capitalize()),
-            "chips": _chips(step),
+            "label": page.label,
+            "chips": page.chips(step),
             "is_current": step.index == len(trace.steps) - 1,
             "is_repeated": step.index < num_repeated,
             "is_live": live is not None,
-            **_details(step, search, trace.task, probes.get(step.index), prefix),
-            "card": card_rows(card) if card else (),
-            "card_facts": card_facts(card) if card else (),
+            "probe": probe,
+            **page.data(step, trace, prefix),
+            **(_probed(probe, cards.get(step.index)) if probe else {}),
         }
         if live:
             data |= {"branch": live.branch, "changes": live.changes(step)}
-        nodes.append(Node(str(step.index), "step.html", data))
+        nodes.append(Node(str(step.index), page.template, data))
     return nodes
 
 
-def _chips(step: Step) -> list[str]:
-    """The step's few numbers that matter at a glance."""
-    measures, chips = step.measures, []
-    for stage in ("compress", "act"):
-        if f"{stage}_s" in measures:
-            chips += [
-                f"{measures[f'{stage}_prompt_tokens']:g} tokens in",
-                f"{measures[f'{stage}_new_tokens']:g} out",
-                seconds(measures[f"{stage}_s"]),
-            ]
-    if "write_s" in measures:
-        chips.append(f"{measures['lines']:g} lines written in {seconds(measures['write_s'])}")
-    if "train_s" in measures:
-        chips.append(f"train {seconds(measures['train_s'])}")
-        chips.append(f"attach {seconds(measures['attach_s'])}")
-    if measures.get("diverged"):
-        chips.append("diverged: its loss rose")
-    if measures.get("truncated_snippets"):
-        chips.append("cut at snippet_tokens")
-    return chips
-
-
-def _details(
-    step: Step, search: Step | None, task: Task, probe: Probe | None, prefix: str
-) -> dict[str, Any]:
-    if step.kind == StepKind.SEARCH:
-        return _search(step, task)
-    if step.kind == StepKind.COMPRESS:
-        return {
-            "sources": sources(step.text, search, task) if search else [],
-            "search_id": f"{prefix}-{search.index}" if search else "",
-        }
-    if step.kind == StepKind.INJECT:
-        return _inject(step, probe)
-    return {}
-
-
-def _search(step: Step, task: Task) -> dict[str, Any]:
-    wanted = set(words(step.text))
-
-    def shown(passage: Passage) -> dict[str, Any]:
-        full = task.context[passage.index].text
-        is_out = passage.use is PassageUse.LEFT_OUT
-        text = full if is_out else passage.text
-        return {
-            "rank": passage.rank,
-            "score": passage.score,
-            "title": highlight(passage.title, wanted),
-            "text": highlight(text, wanted),
-            "rest": full[len(passage.text) :].strip() if not is_out else "",
-        }
-
-    parts: dict[bool, list[dict[str, Any]]] = {False: [], True: []}
-    for passage in step.passages:
-        parts[passage.use is PassageUse.LEFT_OUT].append(shown(passage))
-    return {"shown": parts[False], "left_out": parts[True]}
-
-
-def _inject(step: Step, probe: Probe | None) -> dict[str, Any]:
-    measures, artifacts = step.measures, step.artifacts
-    losses = artifacts.get("losses_nats")
-    norms = artifacts.get("delta_norms")
-    norms = norms if isinstance(norms, dict) else {}
-    modules = sorted({name.rsplit(".", 1)[-1] for name in norms})
-    facts = [
-        ("train", f"{seconds(measures['train_s'])}, {measures['train_tokens']:g} tokens"),
-        ("attach", seconds(measures["attach_s"])),
-        ("memory", size(measures["attached_bytes"])),
-        ("rank", str(artifacts.get("rank", "?"))),
-        ("modules", f"{len(norms)} layers ({', '.join(modules)})" if norms else "none"),
-    ]
+def _probed(probe: Probe, card: ReportCard | None) -> dict[str, Any]:
+    before, after = probe.before, probe.after
+    drift = FIGURES["drift_kl_nats"]
     return {
-        "curve": curve(losses) if isinstance(losses, list | tuple) else None,
-        "facts": facts,
-        "probe": probe,
-        "bars_alone": token_bars(probe.before.gold_no_evidence, probe.after.gold_no_evidence)
-        if probe
-        else [],
-        "bars_evidence": token_bars(probe.before.gold, probe.after.gold) if probe else [],
-        "norms": matrix(norms),
-        "norm_max": max(norms.values(), default=0.0),
+        "card": card_rows(card) if card else (),
+        "card_facts": card_facts(card) if card else (),
+        "bars_alone": token_bars(before.gold_no_evidence, after.gold_no_evidence),
+        "bars_evidence": token_bars(before.gold, after.gold),
+        "drift": f"{drift.show(probe.drift_kl_nats)} {drift.unit}",
     }

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Literal, get_args
 
-from pmi_kernel.reports.report import render_table
+from pmi_kernel.reports.tables import render_table
 
 EngineName = Literal["hf", "vllm"]
 """Engines with a model."""

@@ -1,0 +1,72 @@
+"""Pictures: plotly figures that read well on light and dark ground."""
+
+from collections.abc import Mapping, Sequence
+
+from plotly import graph_objects as go
+from plotly.io import to_html
+
+from pmi_kernel.reports.intervals import Interval
+
+INK = "#888f99"
+COLOURS = ("#3b82c4", "#d9722a", "#2f9e62", "#a366c9", "#c2477f", "#8a8a2a", "#3aa6a6")
+
+
+def styled(figure: go.Figure, *, height: int = 380) -> go.Figure:
+    """Return the figure with the workbench's ground, ink and size."""
+    figure.update_layout(
+        height=height,
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        font={"color": INK},
+        colorway=COLOURS,
+        margin={"l": 60, "r": 20, "t": 50, "b": 50},
+        legend={"orientation": "h", "y": -0.2},
+    )
+    figure.update_xaxes(gridcolor="rgba(136,143,153,0.25)", zeroline=False)
+    figure.update_yaxes(gridcolor="rgba(136,143,153,0.25)", zeroline=False)
+    return figure
+
+
+def bars(
+    labels: Sequence[str],
+    found: Mapping[str, Sequence[Interval | None]],
+    title: str,
+    *,
+    height: int = 460,
+) -> go.Figure:
+    """Return shares in percent with their intervals: a group for each label, a bar for each name.
+
+    Args:
+        labels: What the groups are.
+        found: By a bar's name, its share in each group; None for no bar.
+        title: What it shows.
+        height: In pixels.
+    """
+    figure = go.Figure()
+    for name, shares in found.items():
+        figure.add_bar(
+            name=name,
+            x=list(labels),
+            y=[100 * one.mean if one else None for one in shares],
+            error_y=errors(shares, 100),
+        )
+    figure.update_layout(title=title, barmode="group")
+    return styled(figure, height=height)
+
+
+def errors(found: Sequence[Interval | None], scale: float) -> dict[str, object]:
+    """Return plotly's error bars of intervals, times `scale`."""
+    return {
+        "type": "data",
+        "symmetric": False,
+        "array": [scale * (one.high - one.mean) if one else 0 for one in found],
+        "arrayminus": [scale * (one.mean - one.low) if one else 0 for one in found],
+    }
+
+
+def pictures(figures: Sequence[go.Figure]) -> str:
+    """Return figures as HTML that asks the network for nothing."""
+    return "".join(
+        to_html(figure, full_html=False, include_plotlyjs=number == 0)
+        for number, figure in enumerate(figures)
+    )
