@@ -123,7 +123,7 @@ def test_two_results_that_differ_are_named_and_the_first_file_counts(
     outcome = run(RunSettings(out=out), SCRIPTED)
     places = [f"{RESULTS}:6", f"{RESULTS.replace('cpu0', 'cpu1')}:1"]
     assert json.loads((out / "summary.json").read_text())["conflicts"] == {id_: places}
-    assert read_results(out)[id_].f1 != 0.123
+    assert read_results(out)[id_].scores["f1"] != 0.123
     assert same(out, whole)
     shown = render_summary(outcome.summary, out)
     assert f"{id_!r} has results that differ: {places[0]} (kept), {places[1]}" in shown
