@@ -95,18 +95,10 @@ class Setup(View):
     def system(self) -> System:
         """Return the system of the settings; what is loaded serves on where they load the same."""
         with self._lock:
-            before, self._opened = self._opened, None
-            loaded = None
-            if before is not None:
-                if before.config.loads() == self.config.loads():
-                    loaded = before.loaded
-                else:
-                    before.close()
-            try:
-                self._opened = open_system(self.config, loaded)
-            except Exception:
-                self._opened = before if loaded is not None else None
-                raise
+            if self._opened and self._opened.config.loads() != self.config.loads():
+                self._opened.close()
+                self._opened = None
+            self._opened = open_system(self.config, self._opened and self._opened.loaded)
             return self._opened
 
     def listen(self, on_change: Callable[[], object]) -> None:

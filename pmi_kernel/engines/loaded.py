@@ -95,7 +95,7 @@ class LoadedModel:
         if num_tokens > self.max_tokens:
             raise EngineError(
                 f"{num_tokens} tokens asked of a model that takes {self.max_tokens}; "
-                "lower max_chars, topk, shots or max_steps"
+                "show the model less, or ask for less"
             )
 
     def describe(self) -> Mapping[str, str]:

@@ -44,7 +44,7 @@ def read_cards(run: Path) -> list[ReportCard]:
     if record is None:
         raise ConfigError(f"{run} holds no run")
     if not record["probe"]:
-        raise ConfigError(f"{run} was not probed; pmi run --probe measures around each injection")
+        raise ConfigError(f"{run} was not probed; a run with probe measures around each injection")
     results = read_results(run)
     if not results:
         raise DataError(f"{run} has no results yet")

@@ -108,9 +108,7 @@ class RayLauncher:
         try:
             import ray
         except ImportError:
-            raise ConfigError(
-                "--launcher ray needs Ray: pip install 'pmi-workbench[ray]'"
-            ) from None
+            raise ConfigError("launcher ray needs Ray: pip install 'pmi-workbench[ray]'") from None
         self._ray, self._settings, self._config = ray, settings, config
         self._data_sha256 = data_sha256
         if not ray.is_initialized():

@@ -131,5 +131,5 @@ def check_same(record: Mapping[str, Any], before: Mapping[str, Any], out: Path) 
     if differing:
         raise ConfigError(
             f"{out} holds a run with another configuration ({'; '.join(differing)}); "
-            "use the same settings to go on with it, or another --out"
+            "use the same settings to go on with it, or another folder"
         )

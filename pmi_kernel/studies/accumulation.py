@@ -163,8 +163,8 @@ def study_accumulation(
     """
     if "continue" in settings.accumulate and config.strategy != "hot":
         raise ConfigError(
-            f"strategy {config.strategy} cannot go on from a memory: use --accumulate stack, or "
-            "--strategy hot"
+            f"strategy {config.strategy} cannot go on from a memory: use accumulate stack, or "
+            "strategy hot"
         )
     examples = load_examples(settings.data)
     if len(examples) < 2 * settings.pairs:

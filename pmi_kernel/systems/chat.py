@@ -1,6 +1,7 @@
 """What the systems on a chat engine have in common: how they are asked, repeated and closed."""
 
 import itertools
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -36,7 +37,7 @@ _MAX_REPHRASINGS = 3
 _REPHRASING_TOKENS = 40
 
 
-class ChatSystem(Generic[Config]):
+class ChatSystem(ABC, Generic[Config]):
     """A system whose steps are what a chat engine says; see `System` and `Asks`.
 
     Args:
@@ -69,9 +70,9 @@ class ChatSystem(Generic[Config]):
         """See `System.close`."""
         self.engine.close()
 
+    @abstractmethod
     def steps(self, task: Task) -> Generator[Step, None, None]:
         """See `System.steps`."""
-        raise NotImplementedError
 
     # -- the answer ---------------------------------------------------------------------------
 

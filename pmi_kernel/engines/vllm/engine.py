@@ -5,15 +5,10 @@ the two take turns, as they would only slow each other down; on a GPU they overl
 """
 
 import itertools
-import logging
-import multiprocessing
 import os
-import random
-import sys
 import time
-import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext, suppress
+from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -27,6 +22,7 @@ from pmi_kernel.engines.base import Adapter, Finish, Generation, Lessons, Sampli
 from pmi_kernel.engines.injection import Strategy, check_layers
 from pmi_kernel.engines.loaded import LoadedModel, Trainer
 from pmi_kernel.engines.loading import check_lora, one_line
+from pmi_kernel.engines.vllm.starting import choose_platform, starting
 from pmi_kernel.lora.weights import LoraConfig, LoraWeights
 from pmi_kernel.prompting.messages import Prompt
 
@@ -78,7 +74,7 @@ class VllmEngine:
         max_rank: int = 64,
         kv_cache_gib: float = 2.0,
     ) -> None:
-        self._is_cpu = _choose_platform(device)
+        self._is_cpu = choose_platform(device)
         self.loaded = LoadedModel(model, device="cpu" if self._is_cpu else "cuda", dtype=dtype)
         if strategy == "hot" and not self._is_cpu and self.loaded.dtype == torch.float32:
             raise ConfigError(
@@ -221,7 +217,7 @@ class VllmEngine:
         if num_tokens > self._max_tokens:
             raise EngineError(
                 f"{num_tokens} tokens asked of an engine that takes {self._max_tokens}; "
-                "lower max_chars, topk, shots or max_steps"
+                "show the model less, or ask for less"
             )
 
     def _teacher_force(
@@ -281,8 +277,7 @@ class VllmEngine:
             **({} if self._is_cpu else {"gpu_memory_utilization": _LEAST_FREE}),
             **(lora if is_hot else {}),
         )
-        with tokenizer, _own_random_state(), _children_allowed():
-            _mend_llvmlite()
+        with tokenizer, starting():
             try:
                 return LLMEngine.from_engine_args(
                     arguments, enable_multiprocessing=self._strategy == "merge_reload"
@@ -291,78 +286,3 @@ class VllmEngine:
                 raise ConfigError(
                     f"vLLM does not start with {source}: {one_line(error)}"
                 ) from error
-
-
-def _mend_llvmlite() -> None:
-    """Give llvmlite's library a `__dict__` that is one.
-
-    vLLM looks at `vars` of whatever any module holds, and this object takes that for the name of a
-    function. It is there once numba is, which bm25s imports.
-    """
-    if ffi := sys.modules.get("llvmlite.binding.ffi"):
-        with suppress(AttributeError):
-            ffi.lib._fntab.setdefault("__dict__", {})
-
-
-def _choose_platform(device: str) -> bool:
-    """Make vLLM ready for use here; return whether it runs on the CPU."""
-    defaults = {
-        "VLLM_LOGGING_LEVEL": "ERROR",
-        "VLLM_NO_USAGE_STATS": "1",
-        "VLLM_CPU_OMP_THREADS_BIND": "nobind",  # workers share the machine by OMP_NUM_THREADS
-    }
-    for name, value in defaults.items():
-        os.environ.setdefault(name, value)
-    logging.getLogger("torch._library.triton").setLevel(logging.ERROR)  # it may be missing
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # vLLM's import is loud
-            import vllm.v1.engine.llm_engine  # noqa: F401
-            from vllm.platforms import current_platform
-    except ImportError as error:
-        raise ConfigError(
-            "engine vllm needs vLLM, and it is not installed here (or does not load: "
-            f"{error}); install the extra `vllm` on a CUDA machine, or run `make install-vllm` for "
-            "the CPU build, or use engine hf"
-        ) from error
-    is_cpu = bool(current_platform.is_cpu())
-    if not is_cpu and not torch.cuda.is_available():
-        raise ConfigError(
-            "the vLLM installed here is the CUDA build, and there is no CUDA device; run "
-            "`make install-vllm` for the CPU build, or use engine hf"
-        )
-    if device not in ("auto", "cpu" if is_cpu else "cuda"):
-        raise ConfigError(
-            f"device {device!r}: the vLLM installed here runs on {'the CPU' if is_cpu else 'cuda'} "
-            "(choose one GPU of several by CUDA_VISIBLE_DEVICES)"
-        )
-    if is_cpu:
-        name = "pmi_kernel.engines.vllm.cpu_lora.GroupedPunica"
-        type(current_platform).get_punica_wrapper = classmethod(lambda _: name)
-    return is_cpu
-
-
-@contextmanager
-def _own_random_state() -> Iterator[None]:
-    """Give back what starting an engine takes: random states, and torch's thread setting."""
-    states = random.getstate(), np.random.get_state(), torch.random.get_rng_state()
-    set_num_threads = torch.set_num_threads
-    try:
-        yield
-    finally:
-        torch.set_num_threads = set_num_threads
-        random.setstate(states[0])
-        np.random.set_state(states[1])
-        torch.random.set_rng_state(states[2])
-
-
-@contextmanager
-def _children_allowed() -> Iterator[None]:
-    """Let a daemonic process (a batch worker is one) start vLLM's child."""
-    config: dict[str, Any] = multiprocessing.current_process()._config  # type: ignore[attr-defined]
-    before = config.get("daemon")
-    config["daemon"] = False
-    try:
-        yield
-    finally:
-        config["daemon"] = before
