@@ -104,7 +104,7 @@ def test_a_wheels_demo_runs_on_the_embedded_model(home: Path, elsewhere: Path) -
 
 
 def test_a_wheel_fetches_into_the_users_data(home: Path, elsewhere: Path) -> None:
-    code = "from pmi_kernel import resources as r; print(r.PACKAGE, r.fetched_dir('hotpotqa'))"
+    code = "from pmi_kernel.core import places as r; print(r.PACKAGE, r.fetched_dir('hotpotqa'))"
     package, folder = call(
         home / "bin/python", "-c", code, cwd=elsewhere, XDG_DATA_HOME=str(elsewhere)
     ).split()
