@@ -73,7 +73,8 @@ def blame_episode(trace: Trace, result: EvalResult, example: Example) -> Blame:
         return Blame.NOT_RETRIEVED
     if not any(step.kind == StepKind.INJECT for step in trace.steps):
         return Blame.WRONG_ALTHOUGH_SHOWN if evidence else Blame.NOT_RETRIEVED
-    if not _holds(_texts(trace, StepKind.COMPRESS), facts):
+    snippets = _texts(trace, StepKind.COMPRESS)
+    if snippets and not _holds(snippets, facts):  # none where the evidence itself is learned
         return Blame.LOST_IN_COMPRESSION
     if not trace.probes:
         return Blame.NOT_PROBED

@@ -52,6 +52,12 @@ def blamed(trace: Trace, example: Example) -> Blame:
     return blame_episode(trace, evaluate(example, trace), example)
 
 
+def test_no_compression_is_blamed_where_the_evidence_itself_is_learned(example: Example) -> None:
+    engine = ScriptedEngine(["<answer>nothing of it</answer>"])
+    system = open_system(CONFIG.but(mem_source="evidence"), engine)
+    assert blamed(Episode(system, example).run(), example) is Blame.NOT_PROBED
+
+
 def test_the_first_stage_that_fails_is_blamed(trace: Trace, example: Example) -> None:
     gold = example.gold.answers[0]
     assert blamed(trace, example) is Blame.NOT_PROBED

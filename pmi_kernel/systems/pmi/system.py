@@ -81,10 +81,7 @@ class PmiSystem(ChatSystem[PmiConfig]):
                 action = replace(
                     action,
                     passages=found.passages,
-                    measures={
-                        **action.measures,
-                        **found.measures(time.perf_counter() - start),
-                    },
+                    measures={**action.measures, **found.measures(time.perf_counter() - start)},
                 )
                 if len(searches) == self.config.max_steps:
                     yield action
@@ -197,13 +194,13 @@ class PmiSystem(ChatSystem[PmiConfig]):
         self, task: Task, search: int, found_by: Step, found: Evidence, memory: Injected
     ) -> Generator[Step, None, None]:
         """The search, then compress, train and inject, as far as there is something to learn."""
-        config, source = self.config, found_by
+        config = self.config
         text = found.text if config.train_mem and config.mem_source == "evidence" else ""
         yield replace(found_by, change=Change.NEXT if text else None)
         if config.train_mem and config.mem_source == "snippet":
-            source = self._compress(task, search, found, memory.adapter)
-            text = source.text
-            yield replace(source, change=Change.NEXT if text else None)
+            compressed = self._compress(task, search, found, memory.adapter)
+            text = compressed.text
+            yield replace(compressed, change=Change.NEXT if text else None)
         if not text:
             return
         lora = self._lora(task, search)
