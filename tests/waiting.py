@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pmi_kernel.runs.supervise import cancel
+from pmi_kernel.jobs.owner import cancel
 
 PATIENCE = 20
 """How many times longer than on an idle machine anything may take."""

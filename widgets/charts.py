@@ -7,11 +7,11 @@ from IPython.core.getipython import get_ipython
 
 from pmi_kernel.core.figures import FIGURES, SCORES
 from pmi_kernel.core.probe import Probe
+from pmi_kernel.jobs import Job
 from pmi_kernel.reports.compare import results_frame
 from pmi_kernel.reports.intervals import mean_of
 from pmi_kernel.reports.pages.render import Node, table_node
 from pmi_kernel.reports.recording import Recording
-from pmi_kernel.runs.jobs import Job
 from widgets.figures import Chart, ends_figure, episodes_figure, rise_figure, score_figure
 from widgets.replay import Replay
 from widgets.view import View

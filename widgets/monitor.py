@@ -1,4 +1,4 @@
-"""A background run, watched: workers, progress, running scores; cancelled and gone on with."""
+"""A background job, watched: workers, progress, running scores; cancelled and gone on with."""
 
 import threading
 import time
@@ -6,9 +6,9 @@ from pathlib import Path
 
 from pmi_kernel.core.errors import PmiError
 from pmi_kernel.core.figures import FIGURES
+from pmi_kernel.jobs import Job
 from pmi_kernel.reports.intervals import mean_of
-from pmi_kernel.reports.pages.render import Node, seconds
-from pmi_kernel.runs.jobs import Job
+from pmi_kernel.reports.pages.render import Node, seconds, table_node
 from pmi_kernel.runs.progress import RunningScores
 from widgets.view import View
 
@@ -68,6 +68,8 @@ class JobMonitor(View):
         facts = [("state", status["state"]), ("done", f"{done}")]
         if owed is not None:
             facts.append(("owed", f"{owed}"))
+        if part := status.get("part"):
+            facts.append(("now", part))
         if status.get("failed"):
             facts.append(("left pending after failing", f"{status['failed']}"))
         if rate := status.get("episodes_per_min"):
@@ -110,22 +112,18 @@ class JobMonitor(View):
             ("resume", "Resume", can_resume, "Go on with what is owed"),
         ]
         names = ("action", "label", "is_on", "help")
-        self.show(
-            [
-                Node(
-                    "toolbar",
-                    "toolbar.html",
-                    {"buttons": [dict(zip(names, button, strict=True)) for button in buttons]},
-                ),
-                Node("progress", "progress.html", {"done": done, "total": done + (owed or 0)}),
-                Node("facts", "facts.html", {"facts": facts}),
-                Node(
-                    "workers",
-                    "table.html",
-                    {"caption": f"Workers of {self.job.out}", "columns": columns, "rows": rows},
-                ),
-            ]
-        )
+        shown = [
+            Node(
+                "toolbar",
+                "toolbar.html",
+                {"buttons": [dict(zip(names, button, strict=True)) for button in buttons]},
+            ),
+            Node("progress", "progress.html", {"done": done, "total": done + (owed or 0)}),
+            Node("facts", "facts.html", {"facts": facts}),
+        ]
+        if rows:
+            shown.append(table_node("workers", f"Workers of {self.job.out}", columns, rows))
+        self.show(shown)
         if status.get("error"):
             self.say(status["error"], is_error=True)
         elif not self.is_busy:

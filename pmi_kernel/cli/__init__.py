@@ -24,7 +24,7 @@ _USAGE = """usage: pmi VERB [options]
   card     what each injection of a run did: pmi card runs/x --csv card.csv
   blame    a run's wrong answers by the stage that failed: pmi blame runs/x
   runs     what was run, with EM and F1
-  jobs     runs in the background: pmi jobs list | watch runs/x | cancel runs/x
+  jobs     what is done in the background: pmi jobs list | watch X | cancel X | resume X
   demo     the main job on the embedded model and sample, small
   data     fetch, check or invent data: pmi data fetch hotpotqa | check FILE | synth --n 60 --out F
            | write world:hops=3,n=40 --out F

@@ -75,8 +75,8 @@ def _finish_run(settings: Any, config: SystemConfig) -> int:
     return 1 if outcome.summary["num_errors"] else 0
 
 
-def run_shown(settings: Any, config: SystemConfig) -> Any:
-    """Run on workers, with a progress bar."""
+def run_shown(settings: Any, config: SystemConfig, above: Any = None) -> Any:
+    """Run on workers, with a progress bar; `above` is the job that the run is part of."""
     from tqdm.auto import tqdm
 
     from pmi_kernel.core.result import EvalResult
@@ -103,4 +103,6 @@ def run_shown(settings: Any, config: SystemConfig) -> Any:
         bar.update()
 
     with bar:
-        return supervise(settings, config, on_start=on_start, on_result=on_result, say=warn)
+        return supervise(
+            settings, config, on_start=on_start, on_result=on_result, say=warn, above=above
+        )

@@ -1,4 +1,4 @@
-"""`pmi jobs`: runs in the background, listed, followed and stopped."""
+"""`pmi jobs`: whatever runs in the background, listed, followed, stopped and gone on with."""
 
 import time
 from collections.abc import Mapping
@@ -13,19 +13,19 @@ from pmi_kernel.core.errors import ConfigError
 
 
 def dispatch(words: list[str]) -> int:
-    """List, watch or cancel runs in the background."""
-    verbs = {"list": _list, "watch": _watch, "cancel": _cancel}
+    """List, watch, cancel or go on with jobs in the background."""
+    verbs = {"list": _list, "watch": _watch, "cancel": _cancel, "resume": _resume}
     if not words or words[0] not in verbs:
-        say("usage: pmi jobs list [ROOT] | watch RUN | cancel RUN [--force]")
+        say("usage: pmi jobs list [ROOT] | watch JOB | cancel JOB [--force] | resume JOB")
         return 0 if words and words[0] in ("-h", "--help") else 2
     return verbs[words[0]](words[1:])
 
 
 def _list(words: list[str]) -> int:
-    from pmi_kernel.runs.jobs import find_jobs
+    from pmi_kernel.jobs import find_jobs
 
     def arguments(root: Annotated[Path, tyro.conf.Positional] = Path("runs")) -> Path:
-        """List the runs under a folder, with how far each is.
+        """List the jobs under a folder, runs and others, with how far each is.
 
         Args:
             root: The folder.
@@ -36,16 +36,19 @@ def _list(words: list[str]) -> int:
     statuses: dict[str, Mapping[str, Any]] = {}
     for job in find_jobs(root):
         try:
-            statuses[str(job.out)] = job.status()
+            statuses[str(job.out)] = {"kind": job.verb or "-", **job.status()}
         except ConfigError as error:
-            statuses[str(job.out)] = {"state": "broken"}
+            statuses[str(job.out)] = {"kind": "-", "state": "broken"}
             say(f"pmi: {error}", is_error=True)
-    say(_table(statuses) if statuses else f"no runs under {root}")
+    say(_table(statuses) if statuses else f"no jobs under {root}")
     return 0
 
 
+_COLUMNS = ("job", "kind", "state", "done", "failed", "episodes/min", "seconds left")
+
+
 def _table(statuses: Mapping[str, Mapping[str, Any]]) -> str:
-    """Return a table of runs and how far each is; `statuses` as `Job.status` gives them."""
+    """Return a table of jobs; `statuses` as `Job.status` gives them, with the kind of each."""
     from pmi_kernel.reports.tables import render_table
 
     rows = []
@@ -55,6 +58,7 @@ def _table(statuses: Mapping[str, Mapping[str, Any]]) -> str:
         rows.append(
             (
                 name,
+                status["kind"],
                 status["state"],
                 f"{done}/{status['total']}" if "total" in status else "-",
                 str(status.get("failed", "-")),
@@ -62,31 +66,33 @@ def _table(statuses: Mapping[str, Mapping[str, Any]]) -> str:
                 f"{eta_s:.0f}" if eta_s and status["state"] == "running" else "-",
             )
         )
-    return render_table(("run", "state", "done", "failed", "episodes/min", "seconds left"), rows)
+    return render_table(_COLUMNS, rows)
 
 
 def _watch(words: list[str]) -> int:
     from tqdm.auto import tqdm
 
-    from pmi_kernel.runs.jobs import Job
+    from pmi_kernel.jobs import Job
 
-    def arguments(run: Annotated[Path, tyro.conf.Positional]) -> Path:
-        """Follow a run until it ends; Ctrl-C stops following, not the run.
+    def arguments(job: Annotated[Path, tyro.conf.Positional]) -> Path:
+        """Follow a job until it ends; Ctrl-C stops following, not the job.
 
         Args:
-            run: Run directory.
+            job: The job's folder, e.g. a run directory.
         """
-        return run
+        return job
 
     job = Job.attach(parse(arguments, words, "jobs watch"))
     with tqdm(unit="episode", desc=job.out.name) as bar:
         while True:
             status = job.status()
+            bar.unit = status.get("unit", "episode")
             done = status.get("done_before", 0) + status.get("done_now", 0)
             bar.total = done + status.get("owed", 0)
             bar.n = done
             stages = {name: facts["in_flight"] for name, facts in status["workers"].items()}
-            bar.set_postfix({"state": str(status["state"]), **stages})
+            part = {"part": Path(status["part"]).name} if status.get("part") else {}
+            bar.set_postfix({"state": str(status["state"]), **part, **stages})
             if not job.is_running:
                 break
             time.sleep(0.5)
@@ -95,25 +101,43 @@ def _watch(words: list[str]) -> int:
 
 
 def _cancel(words: list[str]) -> int:
-    from pmi_kernel.runs.jobs import Job
+    from pmi_kernel.jobs import Job
 
     def arguments(
-        run: Annotated[Path, tyro.conf.Positional], force: bool = False
+        job: Annotated[Path, tyro.conf.Positional], force: bool = False
     ) -> tuple[Path, bool]:
-        """Stop a run after the episodes that run now; what is done is kept.
+        """Stop a job after what is at hand; what is done is kept.
 
         Args:
-            run: Run directory.
-            force: At once: the episodes that run now are owed again.
+            job: The job's folder, e.g. a run directory.
+            force: At once: what is at hand, e.g. the episodes that run now, is owed again.
         """
-        return run, force
+        return job, force
 
-    run, force = parse(arguments, words, "jobs cancel")
-    job = Job.attach(run)
+    out, force = parse(arguments, words, "jobs cancel")
+    job = Job.attach(out)
     if not job.is_running:
-        say(f"{run} is not running ({job.status()['state']})")
+        job.cancel(is_forced=force)  # it may be another machine's
+        say(f"{out} is not running here ({job.status()['state']})")
         return 0
     job.cancel(is_forced=force, wait_s=10.0 if force else 90.0)
     is_left = job.is_running
-    say(f"{run}: {'still finishing its last episodes' if is_left else job.status()['state']}")
+    say(f"{out}: {'still finishing what is at hand' if is_left else job.status()['state']}")
+    return 0
+
+
+def _resume(words: list[str]) -> int:
+    from pmi_kernel.jobs import Job
+
+    def arguments(job: Annotated[Path, tyro.conf.Positional]) -> Path:
+        """Go on with a job in the background, under its own settings.
+
+        Args:
+            job: The job's folder, e.g. a run directory.
+        """
+        return job
+
+    out = parse(arguments, words, "jobs resume")
+    Job.attach(out).resume()
+    say(f"{out} goes on in the background; `pmi jobs watch {out}` follows it")
     return 0

@@ -15,8 +15,8 @@ from pmi_kernel.core.visible import visible_line
 
 def runs(words: list[str]) -> int:
     """Print what was run."""
-    from pmi_kernel.runs.files import Summary, read
-    from pmi_kernel.runs.jobs import find_jobs
+    from pmi_kernel.jobs import find_jobs
+    from pmi_kernel.runs.files import SUMMARY, Summary
 
     def arguments(root: Annotated[Path, tyro.conf.Positional] = Path("runs")) -> Path:
         """List the runs under a folder: system, model, EM, F1, data, commit.
@@ -30,7 +30,7 @@ def runs(words: list[str]) -> int:
     summaries: dict[str, Summary | None] = {}
     for job in find_jobs(root):
         try:
-            if summary := read(Summary, job.out):
+            if summary := SUMMARY.read(job.out):
                 summaries[str(job.out)] = summary
         except ConfigError as error:
             summaries[str(job.out)] = None

@@ -1,14 +1,11 @@
 """`pmi grid | study`: many runs under one question, their tables and pages."""
 
-import shlex
-from collections.abc import Callable, Collection
-from pathlib import Path
 from typing import Any
 
 from pmi_kernel.cli.evaluate import run_shown
 from pmi_kernel.cli.parsing import parse
 from pmi_kernel.cli.terminal import say
-from pmi_kernel.core.errors import ConfigError, DataError
+from pmi_kernel.core.errors import ConfigError
 from pmi_kernel.core.settings import SystemConfig
 
 
@@ -44,65 +41,55 @@ def grid(words: list[str]) -> int:
 
 def study(words: list[str]) -> int:
     """Study what is learned from weights alone: by recipe, or by a second memory on a first."""
-    from pmi_kernel.studies.pages import study_page
+    from pmi_kernel.studies.background import KINDS, carry_out
+    from pmi_kernel.systems.pmi.config import PmiConfig
 
-    kinds: dict[str, Callable[[list[str]], tuple[Path, Any, Collection[str]]]] = {
-        "recipes": _recipes,
-        "accumulation": _accumulation,
-    }
-    if not words or words[0] not in kinds:
+    if not words or words[0] not in KINDS:
         raise ConfigError("say which study: pmi study recipes, or pmi study accumulation")
-    out, found, failures = kinds[words[0]](words[1:])
-    report = out / "report.html"
-    report.write_text(study_page(found, shlex.join(["pmi", "study", *words])), encoding="utf-8")
-    say(f"\n{report}: one page, with pictures")
+
+    def arguments(settings: KINDS[words[0]], config: PmiConfig) -> tuple[Any, PmiConfig]:  # type: ignore[valid-type]
+        return settings, config
+
+    arguments.__doc__ = _STUDIES[words[0]]
+    settings, config = parse(arguments, words[1:], f"study {words[0]}")
+    found = carry_out(
+        settings,
+        config,
+        run_cell=_run_cell,
+        on_part=lambda name: say(f"\n{name}"),
+        say=lambda text: say(text, is_error=True),
+    )
+    failures = _show_study(found)
+    say(f"\n{settings.out / 'report.html'}: one page, with pictures")
     for failure in failures:
         say(failure, is_error=True)
     return 1 if failures else 0
 
 
-def _recipes(words: list[str]) -> tuple[Path, Any, Collection[str]]:
+_STUDIES = {
+    "recipes": (
+        "Run sources x recipes x steps x ranks from weights alone; the report is report.html."
+    ),
+    "accumulation": (
+        "Inject one question's memory, then another's; is the first one's still answered?"
+    ),
+}
+
+
+def _run_cell(target: Any, system: SystemConfig, job: Any) -> None:
+    if run_shown(target, system, above=job).is_interrupted:
+        raise KeyboardInterrupt
+
+
+def _show_study(found: Any) -> list[str]:
+    """Print a study's tables, and return what failed in it."""
     from pmi_kernel.reports.tables import render_table
-    from pmi_kernel.runs import RunSettings
-    from pmi_kernel.studies.recipes import StudySettings, study_recipes
-    from pmi_kernel.systems.pmi.config import PmiConfig
+    from pmi_kernel.studies.accumulation import Accumulation
 
-    def arguments(settings: StudySettings, config: PmiConfig) -> tuple[StudySettings, PmiConfig]:
-        """Run sources x recipes x steps x ranks from weights alone; the report is report.html."""
-        return settings, config
-
-    def run_cell(target: RunSettings, system: SystemConfig) -> None:
-        say(f"\n{target.out}")
-        if run_shown(target, system).is_interrupted:
-            raise KeyboardInterrupt
-
-    settings, config = parse(arguments, words, "study recipes")
-    found = study_recipes(settings, config, run_cell=run_cell)
-    failures = [f"{folder}: {failure}" for folder, failure in found.failures.items()]
-    if not found.cells:
-        raise DataError("; ".join(failures) or f"{settings.out} has no results yet")
     say(f"\n{found.caption}")
+    if isinstance(found, Accumulation):
+        say(f"\n{render_table(*found.table())}")
+        return []
     for source in found.sources:
         say(f"\n{source}\n{render_table(*found.table(source))}")
-    return settings.out, found, failures
-
-
-def _accumulation(words: list[str]) -> tuple[Path, Any, Collection[str]]:
-    from pmi_kernel.reports.tables import render_table
-    from pmi_kernel.studies.accumulation import AccumulationSettings, study_accumulation
-    from pmi_kernel.systems.pmi.config import PmiConfig
-
-    def arguments(
-        settings: AccumulationSettings, config: PmiConfig
-    ) -> tuple[AccumulationSettings, PmiConfig]:
-        """Inject one question's memory, then another's; is the first one's still answered?"""
-        return settings, config
-
-    settings, config = parse(arguments, words, "study accumulation")
-
-    def on_pair(mode: str, number: int) -> None:
-        say(f"{mode}: pair {number + 1} of {settings.pairs}")
-
-    found = study_accumulation(settings, config, on_pair=on_pair)
-    say(f"\n{found.caption}\n\n{render_table(*found.table())}")
-    return settings.out, found, ()
+    return [f"{folder}: {failure}" for folder, failure in found.failures.items()]

@@ -4,12 +4,56 @@ import json
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from pmi_kernel.core.errors import ConfigError
+
+Shape = TypeVar("Shape")
+
+
+@dataclass(frozen=True)
+class Kept(Generic[Shape]):
+    """A small JSON file that a folder keeps about itself.
+
+    Attributes:
+        name: Of the file.
+        shape: What it holds.
+        remedy: What a user can do where it is damaged.
+    """
+
+    name: str
+    shape: TypeAdapter[Shape]
+    remedy: str
+
+    def at(self, out: Path) -> Path:
+        """Return its place in a folder."""
+        return out / self.name
+
+    def read(self, out: Path) -> Shape | None:
+        """Return what it holds; None where there is no such file.
+
+        Raises:
+            ConfigError: It is damaged, or cannot be read; names the file and what to do.
+        """
+        try:
+            return self.shape.validate_python(json.loads(self.at(out).read_bytes()))
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            problem = error.strerror or str(error)
+        except ValidationError as error:
+            problem = first_problem(error)
+        except (ValueError, RecursionError):
+            problem = "it is not whole JSON"
+        raise ConfigError(f"{self.at(out)} is damaged ({problem}); {self.remedy}")
+
+    def write(self, out: Path, value: Shape) -> None:
+        """Write it, whole or not at all."""
+        write_json(self.at(out), value)
 
 
 def write_json(path: Path, value: object) -> None:

@@ -17,7 +17,7 @@ from pmi_kernel.core.task import Example
 from pmi_kernel.core.trace import EndReason, StepKind, Trace
 from pmi_kernel.data import load_data
 from pmi_kernel.reports.tables import render_table
-from pmi_kernel.runs.files import Record, read
+from pmi_kernel.runs.files import RECORD
 from pmi_kernel.runs.merge import TRACES, read_results
 
 _KEPT_SHARE = 0.8
@@ -94,7 +94,7 @@ def blame(out: Path) -> list[Blamed]:
         DataError: The run has no results, or its data file is gone, is not what it was or has no
             supporting facts.
     """
-    record = read(Record, out)
+    record = RECORD.read(out)
     if record is None:
         raise ConfigError(f"{out} holds no run")
     results = read_results(out)

@@ -12,7 +12,7 @@ from pmi_kernel.core.trace import Trace
 from pmi_kernel.episodes.card import Contrast, ReportCard, episode_card
 from pmi_kernel.reports.intervals import Interval, mean_of
 from pmi_kernel.reports.tables import render_table
-from pmi_kernel.runs.files import Record, read
+from pmi_kernel.runs.files import RECORD
 from pmi_kernel.runs.merge import TRACES, read_results
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def read_cards(run: Path) -> list[ReportCard]:
         ConfigError: There is no run, or its injections were not probed.
         DataError: The run has no results, or no episode has an injection.
     """
-    record = read(Record, run)
+    record = RECORD.read(run)
     if record is None:
         raise ConfigError(f"{run} holds no run")
     if not record["probe"]:

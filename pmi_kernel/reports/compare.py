@@ -11,7 +11,7 @@ from pmi_kernel.core.result import EvalResult
 from pmi_kernel.reports.intervals import Interval, bootstrap, mcnemar, mean_of
 from pmi_kernel.reports.summary import COUNTS_AS, ending_rule
 from pmi_kernel.reports.tables import Table, render_table
-from pmi_kernel.runs.files import Record, read
+from pmi_kernel.runs.files import RECORD
 from pmi_kernel.runs.merge import read_results
 
 if TYPE_CHECKING:
@@ -168,7 +168,7 @@ def compare(runs: Sequence[Path], *, is_forced: bool = False, seed: int = 0) -> 
         ConfigError: They ran over different data, or an output without a whole answer counts as
             something else in one of them.
     """
-    records: dict[Path, Mapping[str, Any]] = {run: read(Record, run) or {} for run in runs}
+    records: dict[Path, Mapping[str, Any]] = {run: RECORD.read(run) or {} for run in runs}
     if not is_forced:
         _check_comparable(records)
     results = {run: read_results(run) for run in runs}

@@ -10,7 +10,7 @@ from pmi_kernel.core.trace import Trace
 from pmi_kernel.core.traces import TraceFile
 from pmi_kernel.reports.pages.render import Node
 from pmi_kernel.reports.pages.trace_nodes import replay_nodes
-from pmi_kernel.runs.files import Record, read
+from pmi_kernel.runs.files import RECORD
 
 
 class Recording:
@@ -62,7 +62,7 @@ class Recording:
     @property
     def is_probed(self) -> bool:
         """Whether the run's injections were probed."""
-        record = read(Record, self._folder)
+        record = RECORD.read(self._folder)
         return record is not None and record["probe"]
 
     @property
@@ -99,6 +99,6 @@ class Recording:
 
 def _notes(folder: Path) -> Sequence[str]:
     """The model, where the run's record says it."""
-    record = read(Record, folder)
+    record = RECORD.read(folder)
     model = record["config"].get("model") if record else None
     return (str(model),) if model else ()

@@ -1,45 +1,12 @@
-"""A worker as the run's parent sees it: how it is spoken to, and what is known of it."""
+"""A worker as the run's parent knows it."""
 
 import time
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
+from pmi_kernel.jobs.status import WorkerStatus
 from pmi_kernel.runs.devices import Slot
-from pmi_kernel.runs.status import WorkerStatus
-
-Message = tuple[Any, ...]
-
-
-class Handle(Protocol):
-    """A worker as the supervisor holds it, wherever it runs."""
-
-    def send(self, *message: object) -> None:
-        """Put a message in the worker's box; a dead worker's is lost."""
-        ...
-
-    def receive(self) -> list[Message] | None:
-        """Return what came from the worker; None when it is dead and nothing is left to read."""
-        ...
-
-    def is_stopped(self) -> bool:
-        """Whether its process is known to be held by a signal."""
-        ...
-
-    def kill(self) -> None:
-        """End the worker at once, and wait until it is gone."""
-        ...
-
-
-class Launcher(Protocol):
-    """Starts workers."""
-
-    def start(self, slot: Slot) -> Handle:
-        """Start a worker in a slot."""
-        ...
-
-    def wait(self, handles: list[Any], seconds: float) -> None:
-        """Return when one of the workers has something to say, or after some seconds."""
-        ...
+from pmi_kernel.runs.launchers import Handle
 
 
 @dataclass(slots=True)

@@ -4,10 +4,10 @@ from pathlib import Path
 from typing import Any
 
 from pmi_kernel.core.errors import ConfigError
-from pmi_kernel.core.folder import write_json
 from pmi_kernel.core.settings import SystemConfig
 from pmi_kernel.data import resolve_source
-from pmi_kernel.runs.files import RECORD, REQUEST, Record, Request, read
+from pmi_kernel.jobs.job import REQUEST, Request
+from pmi_kernel.runs.files import RECORD
 from pmi_kernel.runs.settings import RunSettings
 from pmi_kernel.systems import SYSTEMS, config_class
 
@@ -29,7 +29,7 @@ def make_request(config: SystemConfig, settings: RunSettings) -> Request:
 
 def save_request(config: SystemConfig, settings: RunSettings) -> None:
     """Keep what was asked for; only who owns the run, and agrees with its record, may."""
-    write_json(settings.out / REQUEST, make_request(config, settings))
+    REQUEST.write(settings.out, make_request(config, settings))
 
 
 def request_of(out: Path, **changes: Any) -> tuple[SystemConfig, RunSettings]:
@@ -42,10 +42,10 @@ def request_of(out: Path, **changes: Any) -> tuple[SystemConfig, RunSettings]:
     Raises:
         ConfigError: There is no run in `out`, or the file is damaged.
     """
-    name = REQUEST
-    request = read(Request, out)
+    name = REQUEST.name
+    request = REQUEST.read(out)
     if request is None:
-        name, record = RECORD, read(Record, out)
+        name, record = RECORD.name, RECORD.read(out)
         if record is None:
             raise ConfigError(f"{out} holds no run to go on with")
         settings = {
@@ -65,13 +65,14 @@ def open_request(
     Raises:
         ConfigError: They are not what this workbench knows; names `where` they stand.
     """
-    if request["system"] not in SYSTEMS:
+    system = request.get("system")
+    if system not in SYSTEMS:
         raise ConfigError(
-            f"{where}: no system {request['system']!r} (there are {', '.join(SYSTEMS)}); put a "
+            f"{where}: no system {system!r} (there are {', '.join(SYSTEMS)}); put a "
             "copy back, or start in another folder"
         )
     try:
-        config = config_class(request["system"]).recorded(request["config"])
+        config = config_class(system).recorded(request["config"])
         return config, RunSettings(**{**request["settings"], **changes})
     except ConfigError as error:
         raise ConfigError(

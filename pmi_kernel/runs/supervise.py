@@ -1,4 +1,4 @@
-"""The parent of a run's workers: hands out episodes, restarts what dies, loses nothing.
+"""A run's supervisor: hands out episodes, restarts what dies, loses nothing.
 
 Workers hold no state that matters: what is committed is in their files, the rest is owed. So the
 parent may hand an episode out again whenever it is in doubt, and may itself be killed at any time.
@@ -7,22 +7,22 @@ parent may hand an episode out again whenever it is in doubt, and may itself be 
 import time
 from collections import Counter, deque
 from collections.abc import Callable
-from contextlib import suppress
-from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 from pmi_kernel.core.errors import ConfigError, DataError, EngineError, RestoreError
-from pmi_kernel.core.folder import plainly, write_json
+from pmi_kernel.core.folder import plainly
 from pmi_kernel.core.records import decode
 from pmi_kernel.core.result import EvalResult
 from pmi_kernel.core.settings import SystemConfig
+from pmi_kernel.core.system import System
+from pmi_kernel.jobs.owner import Owned, owned
+from pmi_kernel.jobs.status import State, Status
 from pmi_kernel.runs.devices import slots
-from pmi_kernel.runs.files import CANCEL, STATUS, Cancel, Owner, read
-from pmi_kernel.runs.member import Launcher, Member
-from pmi_kernel.runs.owner import is_same_process, owned
+from pmi_kernel.runs.launchers import Launcher
+from pmi_kernel.runs.member import Member
+from pmi_kernel.runs.merge import ERRORS
 from pmi_kernel.runs.run import Run, RunOutcome
 from pmi_kernel.runs.settings import RunSettings
-from pmi_kernel.runs.status import State, write_status
 from pmi_kernel.runs.worker import note_error
 
 _MOST_ATTEMPTS = 2
@@ -51,6 +51,8 @@ class Supervisor:
         on_result: Called after each finished episode.
         say: Told of anything unusual, a line at a time.
         lock: Where the run directory is held already, what `take_lock` gave.
+        above: What this run is part of: who cancels that, cancels this.
+        launcher: Starts the workers, of a run; by default what the settings name.
         silence_s: After so long without a word a worker is started anew.
     """
 
@@ -63,20 +65,21 @@ class Supervisor:
         on_result: Callable[[EvalResult], object] = lambda result: None,
         say: Callable[[str], object] = lambda text: None,
         lock: int | None = None,
+        above: Owned | None = None,
+        launcher: Callable[[Run], Launcher] | None = None,
         silence_s: float = SILENCE_S,
     ) -> None:
         self._settings, self._config, self._out = settings, config, settings.out
         self._on_start, self._on_result, self._say = on_start, on_result, say
-        self._lock, self._silence_s = lock, silence_s
+        self._lock, self._above, self._silence_s = lock, above, silence_s
+        self._open_launcher = launcher or _launcher
         self._run: Run | None = None
         self._members: list[Member] = []
         self._attempts: Counter[str] = Counter()
         self._waiting: deque[str] = deque()
         self._suspects: set[str] = set()
         self._num_run = self._num_given_up = 0
-        self._started_s = time.monotonic()
         self._status_due_s = 0.0
-        self._is_status_written = True
         self._is_cancelled = False
         self._is_begun = False
         self._ready_s = 0.0
@@ -91,7 +94,7 @@ class Supervisor:
             EngineError: A worker died again and again without finishing an episode.
             RestoreError: `verify_restore` found the base weights changed.
         """
-        with plainly(self._out), owned(self._out, self._say, self._lock) as self._owner:
+        with plainly(self._out), owned(self._out, self._say, self._lock) as self._job:
             summary: dict[str, Any] = {}
             state, failure = State.FAILED, None
             try:
@@ -113,8 +116,6 @@ class Supervisor:
             if failure is not None:
                 state = State.FAILED
             self._write_status(state, str(failure or ""))
-            with suppress(OSError):  # it names its owner: nobody else will heed it
-                (self._out / CANCEL).unlink(missing_ok=True)
             if failure is not None:
                 raise failure
             return RunOutcome(summary, self._num_run, self._is_cancelled)
@@ -129,7 +130,7 @@ class Supervisor:
             if not run.is_recorded:
                 run.begin(_no_engine())
             return State.DONE
-        self._launcher = _launcher(self._settings, self._config, run.data.sha256)
+        self._launcher = self._open_launcher(run)
         wanted = slots(self._settings.workers, getattr(self._config, "device", "cpu"))
         self._members.extend(Member(slot) for slot in wanted[: max(1, len(self._waiting))])
         while self._waiting or any(member.in_flight for member in self._members):
@@ -160,6 +161,11 @@ class Supervisor:
         if messages is None:
             self._drop(member, "died")
         elif member.errors_in_a_row >= _ERRORS_IN_A_ROW:
+            if not self._launcher.can_restart:
+                raise EngineError(
+                    f"{_ERRORS_IN_A_ROW} episodes in a row failed; the last: {member.last_error}; "
+                    f"see {self._out}/{ERRORS}.{member.slot.name}.jsonl"
+                )
             self._drop(member, "failed three times in a row")
         elif silence_s := self._is_silent(member):
             self._drop(member, f"gave no sign of life for {silence_s:.0f} s")
@@ -225,11 +231,13 @@ class Supervisor:
     def _try_again(self, episode_id: str, error: str) -> None:
         """Put an episode at the end of the queue once more, or leave it pending."""
         self._attempts[episode_id] += 1
-        if self._attempts[episode_id] < _MOST_ATTEMPTS:
+        num_attempts = self._attempts[episode_id]
+        if self._launcher.can_restart and num_attempts < _MOST_ATTEMPTS:
             self._waiting.append(episode_id)
         else:
             self._num_given_up += 1
-            self._say(f"{episode_id} failed {_MOST_ATTEMPTS} times and stays pending: {error}")
+            times = "once" if num_attempts == 1 else f"{num_attempts} times"
+            self._say(f"{episode_id} failed {times} and stays pending: {error}")
 
     def _drop(self, member: Member, why: str) -> None:
         """End a worker, to be started anew; what it had in hand is owed again."""
@@ -254,9 +262,9 @@ class Supervisor:
             )
 
     def _look_for_cancel(self) -> None:
-        asked = read(Cancel, self._out)
-        if asked is None or not is_same_process(asked["owner"], self._owner):
-            return  # it was meant for an owner before
+        asked = self._job.asked() or (self._above and self._above.asked())
+        if not asked:
+            return
         if not self._is_cancelled:
             self._is_cancelled = True
             self._cancelled_s = time.monotonic()
@@ -288,62 +296,80 @@ class Supervisor:
         left = len(self._waiting) + sum(len(member.in_flight) for member in self._members)
         # Loading the model is not part of the rate.
         rate = self._num_run / max(1e-9, time.monotonic() - self._ready_s) if self._is_begun else 0
-        try:
-            write_status(
-                self._out / STATUS,
-                {
-                    "state": state,
-                    "error": error,
-                    "total": len(self._run.data.examples) if self._run else 0,
-                    "done_before": self._run.num_done if self._run else 0,
-                    "done_now": self._num_run,
-                    "owed": left,
-                    "failed": self._num_given_up,
-                    "spent_s": time.monotonic() - self._started_s,
-                    "episodes_per_min": 60 * rate,
-                    "eta_s": left / rate if rate else None,
-                    "updated": time.time(),
-                    "workers": {member.slot.name: member.status() for member in self._members},
-                },
-            )
-            self._is_status_written = True
-        except OSError as failure:  # which must not hide why the run ended
-            if self._is_status_written:
-                self._say(f"{self._out / STATUS} cannot be written: {failure.strerror}")
-            self._is_status_written = False
+        status: Status = {
+            "state": state,
+            "error": error,
+            "total": len(self._run.data.examples) if self._run else 0,
+            "done_before": self._run.num_done if self._run else 0,
+            "done_now": self._num_run,
+            "owed": left,
+            "failed": self._num_given_up,
+            "episodes_per_min": 60 * rate,
+            "eta_s": left / rate if rate else None,
+            "workers": {member.slot.name: member.status() for member in self._members},
+        }
+        self._job.tell(status)
+        if self._above:
+            self._above.tell()
 
 
-def _launcher(settings: RunSettings, config: SystemConfig, data_sha256: str) -> Launcher:
-    if settings.launcher == "ray":
-        from pmi_kernel.runs.rays import RayLauncher
+def _launcher(run: Run) -> Launcher:
+    arguments = (run.settings, run.config, run.data.sha256)
+    if run.settings.launcher == "ray":
+        from pmi_kernel.runs.launchers.ray import RayLauncher
 
-        return RayLauncher(settings, config, data_sha256)
-    from pmi_kernel.runs.processes import ProcessLauncher
+        return RayLauncher(*arguments)
+    from pmi_kernel.runs.launchers.processes import ProcessLauncher
 
-    return ProcessLauncher(settings, config, data_sha256)
+    return ProcessLauncher(*arguments)
 
 
 def _no_engine() -> dict[str, str]:
     return dict.fromkeys(("model", "model_hash", "dtype", "device", "strategy"), "")
 
 
-def supervise(
+class Hooks(TypedDict, total=False):
+    """What whoever starts a run hears of it, and holds for it; see `Supervisor`."""
+
+    on_start: Callable[[int, int], object]
+    on_result: Callable[[EvalResult], object]
+    say: Callable[[str], object]
+    lock: int | None
+    above: Owned | None
+
+
+def supervise(settings: RunSettings, config: SystemConfig, **hooks: Unpack[Hooks]) -> RunOutcome:
+    """Run every pending episode on worker processes; see `Supervisor`."""
+    return Supervisor(settings, config, **hooks).run()
+
+
+def run(
     settings: RunSettings,
     config: SystemConfig,
     *,
-    on_start: Callable[[int, int], object] = lambda done, pending: None,
-    on_result: Callable[[EvalResult], object] = lambda result: None,
-    say: Callable[[str], object] = lambda text: None,
-    lock: int | None = None,
+    system: System | None = None,
+    **hooks: Unpack[Hooks],
 ) -> RunOutcome:
-    """Run every pending episode on worker processes; see `Supervisor`."""
-    return Supervisor(
-        settings, config, on_start=on_start, on_result=on_result, say=say, lock=lock
-    ).run()
+    """Run every pending episode in this process, one after the other.
 
+    An episode that fails in the engine stays pending; any other error of a system ends the run.
 
-def cancel(out: Path, *, is_forced: bool = False) -> None:
-    """Ask the owner of a run to stop, after the episodes that run now or at once."""
-    owner = read(Owner, out)
-    if owner is not None:
-        write_json(out / CANCEL, {"owner": owner, "force": is_forced})
+    Args:
+        settings: Data, run directory, limit; workers and concurrency do not matter here.
+        config: The system's settings.
+        system: A system of `config`; opened here where None.
+        hooks: As `Supervisor` takes them.
+
+    Raises:
+        DataError: The data cannot be read.
+        ConfigError: The directory holds a run with another configuration, or has another owner.
+        EngineError: Three episodes in a row failed in the engine; what is done is kept.
+        RestoreError: `verify_restore` found the base weights changed.
+    """
+    from pmi_kernel.runs.launchers.inline import InlineLauncher
+
+    def inline(run: Run) -> Launcher:
+        return InlineLauncher(run.settings, config, run.data.examples, system)
+
+    settings = settings.model_copy(update={"concurrency": 1, "workers": 1})
+    return Supervisor(settings, config, launcher=inline, **hooks).run()

@@ -8,8 +8,6 @@ its traces. A cell is the means of its episodes' report cards (`pmi_kernel.episo
 import itertools
 import re
 import shlex
-import subprocess
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,6 +76,11 @@ class StudySettings(Settings):
     """Worker processes, as in pmi run."""
     concurrency: Annotated[int, Field(ge=1, le=1_024)] = 1
     """Episodes at once in each worker, as in pmi run."""
+
+    @property
+    def num_cells(self) -> int:
+        """How many cells there are."""
+        return len(self.data) * len(self.recipes) * len(self.steps) * len(self.ranks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,29 +241,11 @@ def read_study(out: Path) -> Study:
     facts = {
         "sources": ", ".join(settings.data),
         "questions of each": str(settings.questions),
-        "settings": shlex.join(_words(config)) or "the defaults",
+        "settings": shlex.join(words(config)) or "the defaults",
         "commit": f"{git['commit']}{' and changes' if git['is_dirty'] else ''}",
         "versions": ", ".join(f"{name} {version}" for name, version in versions.items()),
     }
     return Study(tuple(cells), len(planned), failures, facts)
-
-
-def launch_study(settings: StudySettings, config: PmiConfig) -> "subprocess.Popen[bytes]":
-    """Start `pmi study recipes` in the background and return its process at once.
-
-    It outlives the process that called, and writes what it says to `study.log` in its folder.
-    `read_study` tells what is there so far; the same call goes on with what was stopped.
-    """
-    settings.out.mkdir(parents=True, exist_ok=True)
-    words = ["study", "recipes", *_words(settings), *_words(config)]
-    with (settings.out / "study.log").open("ab") as log:
-        return subprocess.Popen(
-            [sys.executable, "-m", "pmi_kernel.cli", *words],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
 
 
 def _cells(settings: StudySettings, config: PmiConfig) -> Iterator[tuple[Path, PmiConfig, str]]:
@@ -296,12 +281,12 @@ def _command(settings: StudySettings, config: PmiConfig, source: str, cell: PmiC
     }
     named = [str(word) for name, value in varied.items() for word in (f"--{name}", value)]
     kept = {name: value for name, value in settings if name not in varied}
-    words = [*named, *_words(StudySettings(**kept)), *_words(config)]
-    return shlex.join(["pmi", "study", "recipes", *words])
+    others = [*words(StudySettings(**kept)), *words(config)]
+    return shlex.join(["pmi", "study", "recipes", *named, *others])
 
 
-def _words(settings: Settings) -> list[str]:
-    """The command line's words for every setting that is not at its default."""
+def words(settings: Settings) -> list[str]:
+    """Return the command line's words for every setting that is not at its default."""
     words: list[str] = []
     for name, field in type(settings).model_fields.items():
         value: Any = getattr(settings, name)

@@ -19,9 +19,9 @@ from pmi_kernel.cli import main
 from pmi_kernel.core.errors import ConfigError, DataError
 from pmi_kernel.core.folder import write_json
 from pmi_kernel.data import load_examples, write_examples
-from pmi_kernel.runs import RunSettings, read_results, supervise
-from pmi_kernel.runs.jobs import Job, launch
-from pmi_kernel.runs.owner import identity
+from pmi_kernel.jobs import Job
+from pmi_kernel.jobs.owner import identity
+from pmi_kernel.runs import RunSettings, launch, read_results, supervise
 from pmi_kernel.runs.supervise import Supervisor
 from tests.runs.results import same
 from tests.runs.scripts import LOADING, POISON, SCRIPTED

@@ -12,8 +12,8 @@ import pytest
 from pmi_kernel.cli import main
 from pmi_kernel.core.errors import ConfigError, PmiError
 from pmi_kernel.core.folder import write_json
-from pmi_kernel.runs import RunSettings, run, supervise
-from pmi_kernel.runs.jobs import Job, launch
+from pmi_kernel.jobs import Job
+from pmi_kernel.runs import RunSettings, launch, run, supervise
 from pmi_kernel.runs.request import request_of
 from tests.runs.results import same
 from tests.runs.scripts import POISON, SCRIPTED

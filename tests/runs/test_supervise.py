@@ -19,8 +19,8 @@ from pmi_kernel.core.result import EvalResult
 from pmi_kernel.core.task import Example
 from pmi_kernel.core.trace import StepKind, Trace
 from pmi_kernel.engines.scripted import ScriptedEngine
-from pmi_kernel.runs import RunSettings, supervise
-from pmi_kernel.runs.jobs import Job, find_jobs, launch
+from pmi_kernel.jobs import Job, find_jobs
+from pmi_kernel.runs import RunSettings, launch, supervise
 from pmi_kernel.runs.request import request_of
 from pmi_kernel.runs.worker import Worker
 from pmi_kernel.studies.bench.batch import kill_at_random
@@ -225,7 +225,7 @@ def test_a_job_has_one_owner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         with pytest.raises(ConfigError, match="running already"):
             launch(SCRIPTED, RunSettings(out=tmp_path))
         eventually(lambda: job.status()["state"] == "running", "it never ran")
-        with pytest.raises(ConfigError, match="another process is running this run"):
+        with pytest.raises(ConfigError, match="another process is running this job"):
             supervise(RunSettings(out=tmp_path), SCRIPTED)
     finally:
         job.cancel(is_forced=True, wait_s=within(1))

@@ -18,8 +18,8 @@ from pmi_kernel.engines.scripted import ScriptedEngine
 from pmi_kernel.prompting.messages import Prompt
 from pmi_kernel.reports.cards import read_cards
 from pmi_kernel.studies.accumulation import AccumulationSettings, study_accumulation
-from pmi_kernel.studies.recipes import StudySettings, launch_study, read_study
-from tests.waiting import within
+from pmi_kernel.studies.background import launch_study
+from pmi_kernel.studies.recipes import StudySettings, read_study
 
 WORLD = "world:hops=1,n=4"
 FOLDER = "world-hops=1-n=4"
@@ -59,7 +59,7 @@ def test_a_study_is_a_run_for_each_cell_a_table_and_a_page(
     assert max(map(float, rises)) > 0
 
     report = (tmp_path / "report.html").read_text()
-    assert "pmi study recipes --out" in report
+    assert f"pmi study recipes --data {WORLD} sample --out" in report
     assert "pmi-workbench 0" in report
     assert report.count('class="plotly-graph-div"') == 4
     assert report.count("<caption>") == 3
@@ -110,8 +110,8 @@ def test_a_study_runs_in_the_background(tmp_path: Path) -> None:
     settings = StudySettings(
         data=(WORLD,), out=tmp_path / "x", questions=2, recipes=("ntp",), steps=(2,), workers=1
     )
-    process = launch_study(settings, PmiConfig(engine="scripted", max_steps=2))
-    assert process.wait(within(5)) == 0
+    job = launch_study(settings, PmiConfig(engine="scripted", max_steps=2))
+    assert job.wait()["state"] == "done"
     found = read_study(settings.out)
     assert len(found.cells) == found.num_cells == 1
     assert (settings.out / "report.html").is_file()

@@ -24,7 +24,7 @@ LOOK = {
     ),
     "03_compare_runs": ("print(view.comparison.runs[0].num_episodes)", "20"),
     "04_injection_study": (
-        "process.terminate()\nprocess.wait()\n"
+        "job.cancel(is_forced=True, wait_s=60)\n"
         "print(len(study.cells) > 0, list(cards), list(accumulation.pairs))",
         "True ['cloze'] ['stack']",
     ),

@@ -13,9 +13,9 @@ from pmi_kernel.data import write_examples
 from pmi_kernel.data.synth import synthesize
 from pmi_kernel.engines.base import Adapter
 from pmi_kernel.engines.scripted import first_title
+from pmi_kernel.jobs import Job
 from pmi_kernel.prompting.messages import Prompt
-from pmi_kernel.runs import RunSettings, run, supervise
-from pmi_kernel.runs.jobs import Job, launch
+from pmi_kernel.runs import RunSettings, launch, run, supervise
 from pmi_kernel.runs.merge import merge
 from pmi_kernel.runs.progress import RunningScores
 from pmi_kernel.studies.bench.figures import Dtype, EngineName, show_figures

@@ -12,6 +12,7 @@ import psutil
 
 from pmi_kernel.core.settings import SystemConfig
 from pmi_kernel.runs.devices import Slot
+from pmi_kernel.runs.launchers import Message
 from pmi_kernel.runs.settings import RunSettings
 from pmi_kernel.runs.worker import serve
 
@@ -28,9 +29,9 @@ class ProcessHandle:
         with suppress(OSError):
             self.connection.send(message)
 
-    def receive(self) -> list[tuple[Any, ...]] | None:
+    def receive(self) -> list[Message] | None:
         """See `Handle.receive`."""
-        messages: list[tuple[Any, ...]] = []
+        messages: list[Message] = []
         try:
             while self._is_open and self.connection.poll():
                 messages.append(self.connection.recv())
@@ -57,6 +58,8 @@ class ProcessHandle:
 
 class ProcessLauncher:
     """Starts worker processes; see `Launcher`."""
+
+    can_restart = True
 
     def __init__(self, settings: RunSettings, config: SystemConfig, data_sha256: str) -> None:
         self._settings, self._config, self._data_sha256 = settings, config, data_sha256

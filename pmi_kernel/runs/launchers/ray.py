@@ -12,6 +12,7 @@ from typing import Any
 from pmi_kernel.core.errors import ConfigError
 from pmi_kernel.core.settings import SystemConfig
 from pmi_kernel.runs.devices import Slot
+from pmi_kernel.runs.launchers import Message
 from pmi_kernel.runs.settings import RunSettings
 from pmi_kernel.runs.worker import serve
 
@@ -20,13 +21,13 @@ class _Pipe:
     """Both ends of what `serve` speaks through, within one actor."""
 
     def __init__(self) -> None:
-        self.inbox: queue.SimpleQueue[tuple[Any, ...]] = queue.SimpleQueue()
-        self.outbox: queue.SimpleQueue[tuple[Any, ...]] = queue.SimpleQueue()
+        self.inbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
+        self.outbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
 
-    def recv(self) -> tuple[Any, ...]:
+    def recv(self) -> Message:
         return self.inbox.get()
 
-    def send(self, message: tuple[Any, ...]) -> None:
+    def send(self, message: Message) -> None:
         self.outbox.put(message)
 
 
@@ -46,10 +47,10 @@ class _Actor:
         self._thread = threading.Thread(target=serve, args=arguments, daemon=True)
         self._thread.start()
 
-    def send(self, message: tuple[Any, ...]) -> None:
+    def send(self, message: Message) -> None:
         self._pipe.inbox.put(message)
 
-    def receive(self, wait_s: float) -> tuple[list[tuple[Any, ...]], bool]:
+    def receive(self, wait_s: float) -> tuple[list[Message], bool]:
         """Return what the worker said meanwhile, and whether it is still there."""
         is_alive = self._thread.is_alive()
         messages = []
@@ -73,7 +74,7 @@ class RayHandle:
         if self._is_alive:
             self._actor.send.remote(message)
 
-    def receive(self) -> list[tuple[Any, ...]] | None:
+    def receive(self) -> list[Message] | None:
         """See `Handle.receive`."""
         if not self._is_alive:
             return None
@@ -103,6 +104,8 @@ class RayLauncher:
     Raises:
         ConfigError: Ray is not installed.
     """
+
+    can_restart = True
 
     def __init__(self, settings: RunSettings, config: SystemConfig, data_sha256: str) -> None:
         try:

@@ -1,18 +1,18 @@
-"""How far a run is, as its owner says it in `status.json`."""
+"""How far a job is, as its owner says it in `status.json`."""
 
 import json
 from enum import StrEnum
 from pathlib import Path
 from typing import NotRequired
 
-from pydantic import ConfigDict, FiniteFloat, with_config
+from pydantic import ConfigDict, FiniteFloat, TypeAdapter, with_config
 from typing_extensions import TypedDict
 
-from pmi_kernel.core.folder import write_json
+from pmi_kernel.core.folder import Kept
 
 
 class State(StrEnum):
-    """What a run is at."""
+    """What a job is at."""
 
     STARTING = "starting"
     RUNNING = "running"
@@ -23,6 +23,12 @@ class State(StrEnum):
     DONE = "done"
     LOST = "lost"
     """Its owner died without a word."""
+    UNKNOWN = "unknown"
+    """Nothing in the folder says how it ended."""
+
+
+GOING_ON = (State.STARTING, State.RUNNING, State.CANCELLING)
+"""What only a process that is there can be at."""
 
 
 @with_config(ConfigDict(extra="allow"))
@@ -41,10 +47,15 @@ class WorkerStatus(TypedDict):
 
 @with_config(ConfigDict(extra="allow"))
 class Status(TypedDict, total=False):
-    """A run; `updated` in seconds since 1970."""
+    """A job; `unit` is what is counted (an episode where it is absent), `part` what is done now.
+
+    `updated` is in seconds since 1970.
+    """
 
     state: State
     error: str
+    unit: str
+    part: str
     total: int
     done_before: int
     done_now: int
@@ -57,15 +68,18 @@ class Status(TypedDict, total=False):
     workers: dict[str, WorkerStatus]
 
 
-def write_status(path: Path, status: Status) -> None:
+STATUS = Kept("status.json", TypeAdapter(Status), "delete it: the next start writes it anew")
+
+
+def write_status(out: Path, status: Status) -> None:
     """Write a status; where there is no room for a new file, over the old one.
 
     Raises:
         OSError: Not even that can be done.
     """
     try:
-        write_json(path, status)
+        STATUS.write(out, status)
     except OSError:
-        with path.open("r+b") as file:
+        with STATUS.at(out).open("r+b") as file:
             file.write(json.dumps(status).encode())
             file.truncate()
