@@ -8,7 +8,6 @@ from typing import Any
 from pmi_kernel.core.errors import ConfigError, DataError
 from pmi_kernel.core.folder import plainly, read_json
 from pmi_kernel.core.settings import SystemConfig
-from pmi_kernel.data import resolve_source
 from pmi_kernel.jobs import Job
 from pmi_kernel.jobs import launch as launch_job
 from pmi_kernel.jobs.job import REQUEST, VERBS, Request
@@ -169,15 +168,20 @@ def _request(settings: Asked, config: PmiConfig) -> Request:
     kept = settings.model_dump(mode="json")
     kept["out"] = str(settings.out.resolve())
     if isinstance(settings, StudySettings):
-        kept["data"] = [resolve_source(source) for source in settings.data]
+        kept["data"] = [_anywhere(source) for source in settings.data]
     else:
-        kept["data"] = resolve_source(settings.data)
+        kept["data"] = _anywhere(settings.data)
     return {
         "verb": "study",
         "study": _kind(settings),
         "config": config.model_dump(mode="json"),
         "settings": kept,
     }
+
+
+def _anywhere(source: str) -> str:
+    """A source that means the same in any folder; a name stays: cells' folders are called by it."""
+    return str(Path(source).resolve()) if Path(source).exists() else source
 
 
 def _open(request: Request) -> tuple[Asked, PmiConfig]:

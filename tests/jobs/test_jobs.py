@@ -95,7 +95,7 @@ def test_a_study_of_before_is_found_and_gone_on_with(tmp_path: Path, root: Path)
     assert [(job.out, job.verb) for job in find_jobs(tmp_path)][:1] == [(out, "study")]
     assert Job.attach(out).status()["state"] == "unknown"
     before = read_study(out)
-    assert Job.attach(out).resume(workers=1).wait()["state"] == "done"
+    assert Job.attach(out).resume().wait()["state"] == "done"
     assert read_study(out).cells == before.cells
 
 
