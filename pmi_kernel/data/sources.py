@@ -1,7 +1,7 @@
 """Data sources: the names, paths and `world:` settings that stand for questions everywhere."""
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,8 +12,8 @@ from pmi_kernel.core.text import is_text, shown
 from pmi_kernel.data.hotpot import parse_example, render_examples, to_record
 from pmi_kernel.data.limits import DataLimits
 from pmi_kernel.data.reading import read_raw
-from pmi_kernel.data.worlds import generate
-from pmi_kernel.data.worlds.settings import SCHEME, parse_source
+from pmi_kernel.data.worlds import WorldStream, generate
+from pmi_kernel.data.worlds.settings import SCHEME, parse_loaded, parse_source
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +41,13 @@ def load_data(source: str | Path) -> Data:
             worlds: `world:` and settings (`WorldSettings`), as in `world:hops=3,n=40,seed=1`.
 
     Raises:
-        DataError: The settings are not right; or the file is missing, torn, too large, or holds an
-            invalid record: names the file, the record (from 1) and the field.
+        DataError: The settings are not right, or ask for more than can be made at once; or the file
+            is missing, torn, too large, or holds an invalid record: names the file, the record
+            (from 1) and the field.
     """
     resolved, digest = resolve_source(str(source)), hashlib.sha256()
     if _is_world(source):
-        examples = generate(parse_source(resolved))
+        examples = generate(parse_loaded(str(source)))
         digest.update(render_examples(examples).encode())
         return Data(tuple(examples), digest.hexdigest(), resolved)
     found: dict[str, tuple[str, Example]] = {}
@@ -69,6 +70,19 @@ def load_examples(source: str | Path) -> list[Example]:
     return list(load_data(source).examples)
 
 
+def load_stream(source: str | Path) -> Sequence[Example]:
+    """Return every example of a data source; those of worlds are made as they are taken.
+
+    So worlds can have millions of questions: nothing is held, and any number can be asked for.
+
+    Raises:
+        DataError: As `load_data`, which reads any other source.
+    """
+    if _is_world(source):
+        return WorldStream(parse_source(str(source)))
+    return load_data(source).examples
+
+
 def raw_records(
     source: str | Path, limits: DataLimits, *, watch: Callable[[bytes | memoryview], object]
 ) -> Iterator[tuple[str, object]]:
@@ -85,7 +99,7 @@ def raw_records(
     if not _is_world(source):
         yield from read_raw(_path(source), limits, watch=watch)
         return
-    examples = generate(parse_source(str(source)))
+    examples = generate(parse_loaded(str(source)))
     watch(render_examples(examples).encode())
     for number, example in enumerate(examples, start=1):
         yield f"{source}: record {number}", to_record(example)
