@@ -12,10 +12,12 @@ if TYPE_CHECKING:
     from widgets.compare_view import CompareView
     from widgets.episode_view import EpisodeView
     from widgets.lab import InjectionLab
+    from widgets.mixer import MemoryMixer
     from widgets.monitor import JobMonitor
     from widgets.replay import Replay
     from widgets.setup import Setup
     from widgets.study import StudyView
+    from widgets.training_view import TrainingView
 
 __all__ = [
     "CardView",
@@ -23,10 +25,12 @@ __all__ = [
     "EpisodeView",
     "InjectionLab",
     "JobMonitor",
+    "MemoryMixer",
     "Replay",
     "RunCharts",
     "Setup",
     "StudyView",
+    "TrainingView",
 ]
 
 _HOMES = {
@@ -35,10 +39,12 @@ _HOMES = {
     "EpisodeView": "widgets.episode_view",
     "InjectionLab": "widgets.lab",
     "JobMonitor": "widgets.monitor",
+    "MemoryMixer": "widgets.mixer",
     "Replay": "widgets.replay",
     "RunCharts": "widgets.charts",
     "Setup": "widgets.setup",
     "StudyView": "widgets.study",
+    "TrainingView": "widgets.training_view",
 }
 
 

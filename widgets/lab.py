@@ -7,7 +7,7 @@ from typing import Any
 from IPython.core.getipython import get_ipython
 
 from pmi_kernel.core.trace import StepKind
-from pmi_kernel.lora.weights import LoraConfig
+from pmi_kernel.lora.config import LoraConfig
 from pmi_kernel.reports.pages.render import Node, seconds
 from pmi_kernel.studies.sweep import SweepPoint, sweep
 from pmi_kernel.systems.chat import ChatSystem

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from importlib.metadata import EntryPoint, entry_points
 
-from pmi_kernel.cli import data, evaluate, jobs, look, studies, terminal
+from pmi_kernel.cli import data, evaluate, jobs, look, studies, terminal, train
 from pmi_kernel.cli.parsing import parse
 from pmi_kernel.cli.terminal import say
 from pmi_kernel.core.errors import PmiError
@@ -18,6 +18,8 @@ _USAGE = """usage: pmi VERB [options]
 
   run      evaluate a system on a data set, or go on with a run: pmi run --out runs/x --train_mem
   resume   go on with a run under its own settings: pmi resume runs/x
+  train    train what a system learns before it is run: pmi train SYSTEM --out runs/x
+  checkpoint  check what a training wrote, and copy it: pmi checkpoint runs/x --export FOLDER
   grid     closed book, in context, injected, both, wrong passage: one table
   compare  runs side by side: pmi compare runs/a runs/b --html out.html
   study    what is learned from weights alone: pmi study recipes --questions 12 | accumulation
@@ -84,6 +86,8 @@ def _run(words: list[str]) -> int:
         "jobs": jobs.dispatch,
         "runs": look.runs,
         "grid": studies.grid,
+        "train": train.train,
+        "checkpoint": train.checkpoint,
         "study": studies.study,
         "blame": look.blame,
         "card": look.card,

@@ -30,7 +30,7 @@ def runs(words: list[str]) -> int:
     summaries: dict[str, Summary | None] = {}
     for job in find_jobs(root):
         try:
-            if summary := SUMMARY.read(job.out):
+            if job.verb in ("run", None) and (summary := SUMMARY.read(job.out)):
                 summaries[str(job.out)] = summary
         except ConfigError as error:
             summaries[str(job.out)] = None

@@ -8,7 +8,16 @@ from importlib.metadata import PackageNotFoundError, version
 from pmi_kernel.core.places import PACKAGE
 from pmi_kernel.core.version import __version__
 
-_PACKAGES = ("torch", "transformers", "peft", "numpy", "bm25s", "llguidance", "pydantic")
+_PACKAGES = (
+    "torch",
+    "transformers",
+    "peft",
+    "accelerate",
+    "numpy",
+    "bm25s",
+    "llguidance",
+    "pydantic",
+)
 
 
 def package_versions() -> dict[str, str]:

@@ -113,6 +113,7 @@ class Verb:
 VERBS = {
     "run": Verb("pmi_kernel.runs.background", ("config.json",)),
     "study": Verb("pmi_kernel.studies.background", ("study.json", "accumulation.json")),
+    "train": Verb("pmi_kernel.systems.learning", ("train_log.jsonl",)),  # and a config.json too
 }
 
 
@@ -147,7 +148,7 @@ class Job:
         Raises:
             ConfigError: `request.json` is damaged, or another version's.
         """
-        for name, verb in VERBS.items():
+        for name, verb in reversed(VERBS.items()):
             if any((self.out / file).exists() for file in verb.files):
                 return name
         request = REQUEST.read(self.out)
@@ -296,7 +297,8 @@ def find_jobs(root: Path) -> list[Job]:
     names = (REQUEST.name, OWNER.name, *marks)
     found = {path.parent for name in names for path in root.glob(f"*/{name}")}
     found |= {path.parent for name in marks for path in root.glob(f"*/*/{name}")}
-    return [Job(out) for out in sorted(found)]
+    # A checkpoint may have a config.json of its own.
+    return [Job(out) for out in sorted(found) if not (out / "meta.json").exists()]
 
 
 def _main(verb: str, lock: int, request: Request) -> int:

@@ -18,10 +18,15 @@ class Entry:
         config: Its config class.
         open: Called with a config, and with what an earlier system has loaded or None, and returns
             the system.
+        learner: Called with a learner's config, and returns the learner; None: it learns nothing
+            before it is run.
+        learner_config: The learner's config class.
     """
 
     config: str
     open: str
+    learner: str | None = None
+    learner_config: str | None = None
 
 
 _HERE = "pmi_kernel.systems"
@@ -37,6 +42,12 @@ SYSTEMS: dict[str, Entry] = {
     "lexical": Entry(
         f"{_HERE}.lexical.config:LexicalConfig", f"{_HERE}.lexical.system:LexicalSystem"
     ),
+    "regrad": Entry(
+        f"{_HERE}.regrad.config:RegradConfig",
+        f"{_HERE}.regrad.system:RegradSystem",
+        learner=f"{_HERE}.regrad.learner:RegradLearner",
+        learner_config=f"{_HERE}.regrad.training:RegradTraining",
+    ),
 }
 """Every system, by the name that `--system` takes."""
 
@@ -47,7 +58,7 @@ def config_class(name: str) -> type[SystemConfig]:
     Raises:
         KeyError: There is no such system.
     """
-    return _import(SYSTEMS[name].config)
+    return imported(SYSTEMS[name].config)
 
 
 def open_system(config: SystemConfig, loaded: object = None) -> "System":
@@ -61,9 +72,10 @@ def open_system(config: SystemConfig, loaded: object = None) -> "System":
     Raises:
         ConfigError: Something cannot be loaded, or does not fit.
     """
-    return _import(SYSTEMS[config.system].open)(config, loaded)
+    return imported(SYSTEMS[config.system].open)(config, loaded)
 
 
-def _import(place: str) -> Any:
+def imported(place: str) -> Any:
+    """Return what is at `module:name`."""
     module, name = place.split(":")
     return getattr(import_module(module), name)

@@ -1,0 +1,194 @@
+"""`pmi train | checkpoint`: what a system learns before it is run, with a progress bar."""
+
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from copy import copy
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from pmi_kernel.cli.evaluate import INTERRUPTED
+from pmi_kernel.cli.parsing import parse
+from pmi_kernel.cli.terminal import say
+from pmi_kernel.core.errors import ConfigError
+from pmi_kernel.core.settings import Settings
+from pmi_kernel.core.visible import visible
+
+_GPU_IDS, _PRESET = "--gpu_ids", "--preset"
+
+
+def train(words: list[str]) -> int:
+    """Train a system's learner, or go on with its training."""
+    from pmi_kernel.systems.learning import learner_config_class, trained_systems
+    from pmi_kernel.training import TrainConfig
+
+    if not words or words[0] in ("-h", "--help"):
+        there = ", ".join(trained_systems()) or "none is trained"
+        say(f"usage: pmi train SYSTEM --out FOLDER [options]\n\nsystems: {there}")
+        return 0 if words else 2
+    system = words[0]
+    kind = learner_config_class(system)
+    preset, words = _taken(_PRESET, words)
+    presets: Mapping[str, Mapping[str, Any]] = getattr(kind, "presets", {})
+    if preset is not None and preset not in presets:
+        raise ConfigError(
+            f"{_PRESET} {preset}: there is no such preset of {system} (there are: "
+            f"{', '.join(presets) or 'none'})"
+        )
+    changed = presets.get(preset or "", {})
+    own = _with_defaults(_own_settings(kind), changed)
+    of_training = _with_defaults(TrainConfig, changed)
+
+    def arguments(
+        config: of_training,  # type: ignore[valid-type]
+        learner: own,  # type: ignore[valid-type]
+        out: Path,
+        gpu_ids: tuple[int, ...] = (),
+    ) -> tuple[TrainConfig, Settings, Path, tuple[int, ...]]:
+        return config, learner, out, gpu_ids
+
+    arguments.__doc__ = (
+        f"Train the learner of {system}, or go on with its training.\n\nArgs:\n"
+        "    out: The training's folder; a training that is there already is gone on with.\n"
+        "    gpu_ids: CUDA devices to train on together, e.g. 0 2; by default one."
+        + (f"\n\n{_PRESET} takes one of {', '.join(presets)} as defaults." if presets else "")
+    )
+    config, learner, out, gpu_ids = parse(arguments, words[1:], f"train {system}")
+    if gpu_ids:
+        given = [_PRESET, preset] if preset else []
+        return _train_on(gpu_ids, [*words, *given], out)
+    config = TrainConfig(**config.model_dump())
+    return _train_shown(system, kind(**learner.model_dump()), config, out)
+
+
+def _taken(flag: str, words: list[str]) -> tuple[str | None, list[str]]:
+    """The word after a flag, or None, and the other words."""
+    for place, word in enumerate(words):
+        name, equals, value = word.partition("=")
+        if name == flag and equals:
+            return value, [*words[:place], *words[place + 1 :]]
+        if word == flag:
+            value = words[place + 1] if place + 1 < len(words) else ""
+            return value, [*words[:place], *words[place + 2 :]]
+    return None, words
+
+
+def _with_defaults(kind: type[Settings], values: Mapping[str, Any]) -> type[Settings]:
+    """The same settings with other defaults, those that it has of `values`."""
+    from pydantic import create_model
+
+    changed: dict[str, Any] = {}
+    for name, field in kind.model_fields.items():
+        if name in values:
+            other = copy(field)
+            other.default = values[name]
+            changed[name] = (field.annotation, other)
+    if not changed:
+        return kind
+    return create_model(kind.__name__, __base__=kind, __doc__=kind.__doc__, **changed)
+
+
+def _own_settings(kind: type[Settings]) -> type[Settings]:
+    """A learner's settings but for those that it shares with its training: one flag each."""
+    from pydantic import create_model
+
+    from pmi_kernel.systems.learning import SHARED
+
+    own: dict[str, Any] = {
+        name: (field.annotation, field)
+        for name, field in kind.model_fields.items()
+        if name not in SHARED
+    }
+    return create_model(kind.__name__, __base__=Settings, __doc__=kind.__doc__, **own)
+
+
+def _train_shown(system: str, learner: Settings, config: Any, out: Path) -> int:
+    from tqdm.auto import tqdm
+
+    from pmi_kernel.systems.learning import train
+
+    bar = tqdm(total=0, unit="step", desc=out.name)
+    shown: dict[str, str] = {}
+
+    def on_row(row: Mapping[str, Any], total: int) -> None:
+        bar.total, bar.n = total, row["step"]
+        if "examples" in row:
+            value = row["measures"][config.best_by]
+            shown[config.best_by] = f"{value:.4g} at {row['step']}"
+        else:
+            shown["loss"] = f"{row['measures']['loss']:.4g}"
+            shown["examples/s"] = f"{row['examples_per_s']:.3g}"
+        bar.set_postfix(shown)
+
+    def warn(text: str) -> None:
+        bar.write(visible(text), file=sys.stderr)
+
+    try:
+        with bar:
+            best = train(system, learner, config, out, on_row=on_row, say=warn)
+    except KeyboardInterrupt:
+        say(f"interrupted; the same command goes on, or `pmi jobs resume {out}`", is_error=True)
+        return INTERRUPTED
+    say(f"{best}: the best checkpoint")
+    return 0
+
+
+def _train_on(gpu_ids: Sequence[int], words: list[str], out: Path) -> int:
+    """Do the same command in a process for each device; Ctrl-C is heeded after the step at hand."""
+    from pmi_kernel.jobs.owner import cancel
+    from pmi_kernel.runs.devices import cuda_devices
+
+    there = cuda_devices()
+    if absent := [one for one in gpu_ids if str(one) not in there]:
+        raise ConfigError(
+            f"{_GPU_IDS} {' '.join(map(str, gpu_ids))}: there is no CUDA device {absent[0]} here "
+            f"(there are: {', '.join(there) or 'none'})"
+        )
+    command = [sys.executable, "-m", "accelerate.commands.launch"]
+    command += ["--num_processes", str(len(gpu_ids)), "--num_machines", "1", "--main_process_port"]
+    command += ["0", "--gpu_ids", ",".join(map(str, gpu_ids)), "--mixed_precision", "no"]
+    command += ["--dynamo_backend", "no", *(["--multi_gpu"] if len(gpu_ids) > 1 else [])]
+    command += ["--module", "pmi_kernel.cli", "train", *_without(_GPU_IDS, words)]
+    process = subprocess.Popen(command, start_new_session=True)
+    try:
+        return process.wait()
+    except KeyboardInterrupt:
+        cancel(out)
+        process.wait()
+        return INTERRUPTED
+
+
+def _without(flag: str, words: Sequence[str]) -> list[str]:
+    """The words but for a flag and the numbers after it."""
+    kept: list[str] = []
+    is_its = False
+    for word in words:
+        name = "--" + word.partition("=")[0].removeprefix("--").replace("-", "_")
+        is_its = (word.startswith("--") and name == flag) or (is_its and word.isdigit())
+        kept += [] if is_its else [word]
+    return kept
+
+
+def checkpoint(words: list[str]) -> int:
+    """Check a checkpoint, and copy what was learned."""
+    from pmi_kernel.training.checkpoint import export, read_checkpoint
+
+    def arguments(
+        folder: Annotated[Path, tyro.conf.Positional], export: Path | None = None
+    ) -> tuple[Path, Path | None]:
+        """Check every file of a checkpoint, and copy it without what goes on with a training.
+
+        Args:
+            folder: A checkpoint, or a training: its best one.
+            export: Folder of the copy.
+        """
+        return folder, export
+
+    folder, to = parse(arguments, words, "checkpoint")
+    found = read_checkpoint(folder)
+    say(f"{found.folder}: {found.meta['system']}, step {found.step}, whole; sha256 {found.sha256}")
+    if to is not None:
+        say(f"{export(found, to).folder}: a copy without the training's state")
+    return 0
