@@ -4,12 +4,14 @@ Concurrency is threads: several threads may call one engine, which batches what 
 Engines raise `EngineError`; what one request did wrong never fails another.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
-from pmi_kernel.lora.weights import LoraConfig, LoraWeights
+from pmi_kernel.lora.config import LoraConfig
+from pmi_kernel.lora.start import Gradient, Start
+from pmi_kernel.lora.weights import LoraWeights
 from pmi_kernel.prompting.messages import Prompt
 
 if TYPE_CHECKING:
@@ -127,6 +129,21 @@ class Training:
     seconds_s: float
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Gradients:
+    """The gradients of several texts at one start.
+
+    Attributes:
+        of: Each text's, in their order.
+        seconds_s: Wall time of taking them, waiting for a batch included.
+        num_found: How many were looked up instead.
+    """
+
+    of: tuple[Gradient, ...]
+    seconds_s: float
+    num_found: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Adapter:
     """A memory in force in an engine, from `attach` until `detach`."""
@@ -180,6 +197,14 @@ class Engine(Protocol):
         Raises:
             EngineError: A lesson has fewer than two tokens or is too long, a loss or a weight was
                 not finite, or the memory to go on from has another shape or cannot be had.
+        """
+        ...
+
+    def gradients(self, texts: Sequence[str], start: Start) -> Gradients:
+        """Return the gradient of each text's mean next-token loss by a start's tensors.
+
+        Raises:
+            EngineError: A text has fewer than two tokens, or a gradient was not finite.
         """
         ...
 

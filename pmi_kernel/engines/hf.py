@@ -13,15 +13,26 @@ from transformers import LogitsProcessorList, StoppingCriteriaList
 from transformers.cache_utils import DynamicCache, DynamicLayer
 
 from pmi_kernel.core.errors import EngineError
-from pmi_kernel.engines.base import Adapter, Finish, Generation, Lessons, Sampling, Score, Training
+from pmi_kernel.engines.base import (
+    Adapter,
+    Finish,
+    Generation,
+    Gradients,
+    Lessons,
+    Sampling,
+    Score,
+    Training,
+)
 from pmi_kernel.engines.batcher import MicroBatcher
 from pmi_kernel.engines.compute import computing
 from pmi_kernel.engines.decoding import RowControl
 from pmi_kernel.engines.injection import Strategy, check_layers, make_injection
 from pmi_kernel.engines.loaded import LoadedModel, Trainer
 from pmi_kernel.engines.loading import check_lora
+from pmi_kernel.lora.config import LoraConfig
 from pmi_kernel.lora.logits import logits_at
-from pmi_kernel.lora.weights import LoraConfig, LoraWeights
+from pmi_kernel.lora.start import Start
+from pmi_kernel.lora.weights import LoraWeights
 from pmi_kernel.prompting.messages import Prompt
 
 _MIN_SAVED = 64
@@ -116,6 +127,10 @@ class HfEngine:
                 "a memory that is in the serving weights cannot be trained on; use strategy hot"
             )
         return self._trainer.train(lessons, lora, below)
+
+    def gradients(self, texts: Sequence[str], start: Start) -> Gradients:
+        """See `Engine.gradients`; concurrent calls with one start go together."""
+        return self._trainer.gradients(texts, start)
 
     def attach(self, weights: LoraWeights, *, replaces: Adapter | None = None) -> Adapter:
         """See `Engine.attach`."""

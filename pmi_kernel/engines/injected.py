@@ -4,7 +4,8 @@ from types import TracebackType
 from typing import Self
 
 from pmi_kernel.engines.base import Adapter, Engine
-from pmi_kernel.lora.weights import LoraConfig, LoraWeights, accumulate
+from pmi_kernel.lora.config import LoraConfig, accumulate
+from pmi_kernel.lora.weights import LoraWeights
 
 
 class Injected:

@@ -1,9 +1,11 @@
 """A model under transformers, with row-wise LoRA; and the trainer that works on it."""
 
 import gc
+import math
 import sys
 import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import cached_property
@@ -11,19 +13,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
+from torch import Tensor
 from transformers import GenerationConfig
 
 from pmi_kernel.core.errors import EngineError
-from pmi_kernel.engines.base import Lesson, Lessons, Training
+from pmi_kernel.engines.base import Gradients, Lesson, Lessons, Training
 from pmi_kernel.engines.batcher import MicroBatcher
 from pmi_kernel.engines.compute import computing
 from pmi_kernel.engines.device import choose_device, choose_dtype
 from pmi_kernel.engines.hashes import files_hash, weights_hash
 from pmi_kernel.engines.loading import load_chat, load_model, snapshot
 from pmi_kernel.engines.models import resolve_model
+from pmi_kernel.lora.config import LoraConfig
+from pmi_kernel.lora.gradients import passage_gradients
 from pmi_kernel.lora.rows import LoraRows
+from pmi_kernel.lora.start import Gradient, Start, tensors_of
 from pmi_kernel.lora.training import MemoryTask, Trained, TrainRow, check_continues, train_loras
-from pmi_kernel.lora.weights import LoraConfig, LoraWeights
+from pmi_kernel.lora.weights import LoraWeights
 
 if TYPE_CHECKING:
     from llguidance import LLTokenizer
@@ -153,6 +159,8 @@ class Trainer:
         rows = tuple(self._row(lesson) for lesson in lessons)
         if not rows:
             raise EngineError("there is nothing to train on")
+        if lora.start is not None:
+            return self._step(lessons, lora.start, memory)
         if lora.is_continued:
             check_continues(memory, lora)
             task = MemoryTask(rows, start=memory, seed=lora.seed)
@@ -166,6 +174,40 @@ class Trainer:
             num_tokens=sum(row.num_learned for row in rows),
             seconds_s=time.perf_counter() - start,
         )
+
+    def _step(self, lessons: Lessons, start: Start, memory: LoraWeights | None) -> Training:
+        """One gradient step on each lesson's text, from a start or on from a memory of its own."""
+        found = self.gradients([lesson.text for lesson in lessons], start)
+        before = start.theta if memory is None else tensors_of(memory)
+        if before.keys() != start.theta.keys():
+            raise EngineError("the memory to go on from was not begun at this start")
+        return Training(
+            lessons=lessons,
+            weights=start.stepped(before, [(1.0, gradient.tensors) for gradient in found.of]),
+            losses_nats=(sum(one.loss_nats for one in found.of) / len(found.of),),
+            num_tokens=sum(one.num_tokens for one in found.of),
+            seconds_s=found.seconds_s,
+        )
+
+    def gradients(self, texts: Sequence[str], start: Start) -> Gradients:
+        """Return what one step on each text would change in a start; concurrent calls go together.
+
+        Raises:
+            EngineError: See `Engine.gradients`.
+        """
+        began = time.perf_counter()
+        with ThreadPoolExecutor(max(1, len(texts))) as pool:
+            found = tuple(pool.map(lambda text: self._gradient(text, start), texts))
+        return Gradients(found, time.perf_counter() - began)
+
+    def _gradient(self, text: str, start: Start) -> Gradient:
+        tokens = (*self._loaded.chat.start_ids, *self._loaded.chat.encode(text))
+        if len(tokens) < 2:
+            raise EngineError(f"a gradient needs two tokens or more; the text is {text!r}")
+        row = TrainRow(tokens[: min(start.on.max_context_len, self._loaded.max_tokens)])
+        tensors, loss = cast("tuple[dict[str, Tensor], float]", self._batcher.submit(start, row))
+        num_tokens = len(row.token_ids)
+        return Gradient(text, tensors, loss, num_tokens, len(tokens) - num_tokens)
 
     def _is_urgent(self) -> bool:
         return self._batcher.num_waiting >= self._enough
@@ -184,6 +226,18 @@ class Trainer:
         return TrainRow(token_ids, 0 if lesson.is_prompt_learned else len(before))
 
     @computing
-    def _run(self, lora: Hashable, tasks: Sequence[MemoryTask]) -> Sequence[object]:
-        assert isinstance(lora, LoraConfig)
-        return train_loras(self._loaded.model, self._loaded.rows, tasks, lora)
+    def _run(self, how: Hashable, tasks: Sequence[Any]) -> Sequence[object]:
+        model, rows = self._loaded.model, self._loaded.rows
+        if isinstance(how, LoraConfig):
+            return train_loras(model, rows, tasks, how)
+        assert isinstance(how, Start)
+        theta = {name: tensor.to(self._loaded.device) for name, tensor in how.theta.items()}
+        found, losses = passage_gradients(model, rows, theta, tasks, scaling=how.scaling)
+        cpu = {name: tensor.float().cpu() for name, tensor in found.items()}
+        results: list[object] = []
+        for place, loss in enumerate(losses.tolist()):
+            one = {name: tensor[place].clone() for name, tensor in cpu.items()}
+            is_finite = math.isfinite(loss) and all(bool(t.isfinite().all()) for t in one.values())
+            error = EngineError(f"a gradient was not finite (the loss is {loss})")
+            results.append((one, loss) if is_finite else error)
+        return results

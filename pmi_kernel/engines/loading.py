@@ -12,9 +12,9 @@ from transformers.utils.hub import cached_file
 
 from pmi_kernel.core.errors import ConfigError, PmiError
 from pmi_kernel.engines.models import resolve_model
+from pmi_kernel.lora.config import LoraConfig
 from pmi_kernel.lora.rows import LoraRows
 from pmi_kernel.lora.training import select_layers
-from pmi_kernel.lora.weights import LoraConfig
 from pmi_kernel.prompting.chat import ChatTokenizer
 
 _MOST_NAMED = 3

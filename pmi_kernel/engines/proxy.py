@@ -1,10 +1,21 @@
 """Engines that stand before another one and change what it is asked."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from pmi_kernel.engines.base import Adapter, Engine, Generation, Lessons, Sampling, Score, Training
-from pmi_kernel.lora.weights import LoraConfig, LoraWeights
+from pmi_kernel.engines.base import (
+    Adapter,
+    Engine,
+    Generation,
+    Gradients,
+    Lessons,
+    Sampling,
+    Score,
+    Training,
+)
+from pmi_kernel.lora.config import LoraConfig
+from pmi_kernel.lora.start import Start
+from pmi_kernel.lora.weights import LoraWeights
 from pmi_kernel.prompting.messages import Prompt
 
 if TYPE_CHECKING:
@@ -44,6 +55,10 @@ class EngineProxy:
     ) -> Training:
         """See `Engine.train`."""
         return self.engine.train(lessons, lora, adapter=adapter)
+
+    def gradients(self, texts: Sequence[str], start: Start) -> Gradients:
+        """See `Engine.gradients`."""
+        return self.engine.gradients(texts, start)
 
     def attach(self, weights: LoraWeights, *, replaces: Adapter | None = None) -> Adapter:
         """See `Engine.attach`."""

@@ -9,15 +9,26 @@ import re
 import threading
 import time
 import zlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import import_module
 
 import numpy as np
 from jaxtyping import Float32
 
 from pmi_kernel.core.errors import ConfigError, EngineError
-from pmi_kernel.engines.base import Adapter, Finish, Generation, Lessons, Sampling, Score, Training
-from pmi_kernel.lora.weights import LoraConfig, LoraWeights
+from pmi_kernel.engines.base import (
+    Adapter,
+    Finish,
+    Generation,
+    Gradients,
+    Lessons,
+    Sampling,
+    Score,
+    Training,
+)
+from pmi_kernel.lora.config import LoraConfig
+from pmi_kernel.lora.start import Gradient, Start
+from pmi_kernel.lora.weights import LoraWeights
 from pmi_kernel.prompting.messages import Prompt
 
 Script = Callable[[Prompt, Adapter | None], str]
@@ -122,6 +133,12 @@ class ScriptedEngine:
         losses = tuple(4.0 / 2**step for step in range(lora.steps))
         weights = LoraWeights({}, {}, lora.rank, lora.alpha)
         return Training(lessons, weights, losses, num_words - 1, 0.0)
+
+    def gradients(self, texts: Sequence[str], start: Start) -> Gradients:
+        """See `Engine.gradients`; they are empty."""
+        if any(len(text.split()) < 2 for text in texts):
+            raise EngineError("a gradient needs a text of two tokens or more")
+        return Gradients(tuple(Gradient(text, {}, 4.0, len(text.split()), 0) for text in texts), 0)
 
     def attach(self, weights: LoraWeights, *, replaces: Adapter | None = None) -> Adapter:
         """See `Engine.attach`."""

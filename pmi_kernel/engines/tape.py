@@ -9,15 +9,19 @@ from pmi_kernel.engines.base import (
     Engine,
     Finish,
     Generation,
+    Gradients,
     Lessons,
     Sampling,
     Training,
 )
 from pmi_kernel.engines.proxy import EngineProxy
-from pmi_kernel.lora.weights import LoraConfig, LoraWeights
+from pmi_kernel.lora.config import LoraConfig
+from pmi_kernel.lora.start import Start
+from pmi_kernel.lora.weights import LoraWeights
 from pmi_kernel.prompting.messages import Prompt
 
-Answer = TypeVar("Answer", Generation, Training)
+Taped = Generation | Training | Gradients
+Answer = TypeVar("Answer", Generation, Training, Gradients)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +51,11 @@ class TapedEngine(EngineProxy):
     def __init__(
         self,
         engine: Engine,
-        tape: Sequence[Generation | Training] = (),
+        tape: Sequence[Taped] = (),
         training: ChangedTraining = ChangedTraining(),
     ) -> None:
         super().__init__(engine)
-        self.tape: list[Generation | Training] = []
+        self.tape: list[Taped] = []
         """Every answer so far."""
         self.training = training
         """What still is to be trained otherwise."""
@@ -70,6 +74,10 @@ class TapedEngine(EngineProxy):
     ) -> Training:
         """See `Engine.train`."""
         return self._next(Training, lambda: self._train(lessons, lora, adapter))
+
+    def gradients(self, texts: Sequence[str], start: Start) -> Gradients:
+        """See `Engine.gradients`."""
+        return self._next(Gradients, lambda: self.engine.gradients(texts, start))
 
     def _train(self, lessons: Lessons, lora: LoraConfig, adapter: Adapter | None) -> Training:
         changed = self.training

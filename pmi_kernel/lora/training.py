@@ -13,9 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from pmi_kernel.core.errors import EngineError
+from pmi_kernel.lora.config import LoraConfig
 from pmi_kernel.lora.logits import logits_at
 from pmi_kernel.lora.rows import LoraRows
-from pmi_kernel.lora.weights import LoraConfig, LoraWeights
+from pmi_kernel.lora.weights import LoraWeights
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,49 +9,17 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    import torch
     from jaxtyping import Float
     from torch import Tensor
 
 _PREFIX = "base_model.model."
-
-
-@dataclass(frozen=True, slots=True)
-class LoraConfig:
-    """How one memory is trained.
-
-    Attributes:
-        steps: Most optimiser steps.
-        lr: Learning rate, at its highest.
-        rank: Rank of the update.
-        alpha: Scale; the update counts alpha / rank times.
-        targets: Last parts of the names of the linear layers to train; empty: every linear layer
-            but the output layer.
-        depth: Share of the model's blocks that are trained, the last ones, in (0, 1]. Under them
-            the forward pass is taken once for all steps, so half of them take half of the time.
-        optimizer: adam, adamw (weight decay 0.01), or sgd.
-        schedule: The rate over the steps: constant, linear (down to zero) or cosine (the same).
-        stop_loss_nats: Training ends before the step at which the loss is below this.
-        is_continued: Whether it goes on from the memory that is there, instead of on top of it.
-        seed: Seeds the initial A (B starts at zero).
-    """
-
-    steps: int = 20
-    lr: float = 3e-4
-    rank: int = 8
-    alpha: float = 16.0
-    targets: tuple[str, ...] = ()
-    depth: float = 1.0
-    optimizer: Literal["adam", "adamw", "sgd"] = "adam"
-    schedule: Literal["constant", "linear", "cosine"] = "constant"
-    stop_loss_nats: float = 0.0
-    is_continued: bool = False
-    seed: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -95,13 +63,22 @@ class LoraWeights:
             for name, a in self.a.items()
         }
 
-    def save(self, folder: Path, *, base_model: str) -> None:
-        """Write `adapter_model.safetensors` and `adapter_config.json` as PEFT reads them."""
+    def save(self, folder: Path, *, base_model: str, dtype: torch.dtype | None = None) -> None:
+        """Write `adapter_model.safetensors` and `adapter_config.json` as PEFT reads them.
+
+        Args:
+            folder: Where; made where it is not there.
+            base_model: Name of the model that it is for.
+            dtype: Rounded to this; by default as it is.
+        """
         from safetensors.torch import save_file
 
         folder.mkdir(parents=True, exist_ok=True)
-        tensors = {f"{_PREFIX}{name}.lora_A.weight": t.contiguous() for name, t in self.a.items()}
-        tensors |= {f"{_PREFIX}{name}.lora_B.weight": t.contiguous() for name, t in self.b.items()}
+        tensors = {
+            f"{_PREFIX}{name}.{part}.weight": tensor.to(dtype or tensor.dtype).contiguous()
+            for part, named in (("lora_A", self.a), ("lora_B", self.b))
+            for name, tensor in named.items()
+        }
         save_file(tensors, folder / "adapter_model.safetensors")
         config = {
             "peft_type": "LORA",
@@ -135,11 +112,6 @@ class LoraWeights:
             name, part, _ = key.removeprefix(_PREFIX).rsplit(".", 2)
             parts[part][name] = tensor.float()
         return cls(parts["lora_A"], parts["lora_B"], config["r"], config["lora_alpha"])
-
-
-def accumulate(below: LoraWeights | None, new: LoraWeights, lora: LoraConfig) -> LoraWeights:
-    """Return the whole memory after a training: stacked, or `new` where it went on from `below`."""
-    return new if lora.is_continued else stack_loras(below, new)
 
 
 def stack_loras(below: LoraWeights | None, above: LoraWeights) -> LoraWeights:

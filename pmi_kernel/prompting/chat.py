@@ -43,6 +43,9 @@ class ChatTokenizer:
         tokenizer: A fast tokenizer with a chat template.
         name: Names the model in messages.
 
+    Attributes:
+        start_ids: What the model's own tokenizer puts before a text; most often one token or none.
+
     Raises:
         ConfigError: The tokenizer is not a fast one, has no chat template, or one that does more
             with a message than to strip it.
@@ -64,6 +67,7 @@ class ChatTokenizer:
         self._spelled = re.compile(_any_of(self._control))
         self._place = re.compile(rf"({_EDGE}?){nonce}:(\d+);({_EDGE}?)")
         self._places = f"{_EDGE}{nonce}:{{}};{_EDGE}"
+        self.start_ids = _start_ids(tokenizer)
         try:
             is_same = self.render(_PROBE) == self._whole(_PROBE)
         except (jinja2.TemplateError, TypeError, ValueError) as error:
@@ -76,6 +80,8 @@ class ChatTokenizer:
 
     def render(self, prompt: Prompt) -> tuple[int, ...]:
         """Return the tokens of the prompt up to where the assistant's message begins."""
+        if prompt[0].role == "text":
+            return (*self.start_ids, *self.encode(prompt[0].content))
         try:
             return self.encode(self._fill(prompt))
         except jinja2.TemplateError:  # templates without a system role (Gemma, early Mistral)
@@ -167,6 +173,11 @@ class ChatTokenizer:
         PreTrainedTokenizerFast(
             tokenizer_object=self._double, **({"eos_token": ends[0]} if ends else {})
         ).save_pretrained(folder)
+
+
+def _start_ids(tokenizer: TokenizersBackend) -> tuple[int, ...]:
+    ends = (tokenizer.eos_token_id, tokenizer.sep_token_id)
+    return tuple(token for token in tokenizer("").input_ids if token not in ends)
 
 
 def _control_tokens(tokenizer: TokenizersBackend) -> dict[str, int]:

@@ -6,11 +6,17 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message of a chat."""
+    """One message of a chat; of the role `text`, which stands alone, a text to be gone on with."""
 
-    role: Literal["system", "user", "assistant"]
+    role: Literal["system", "user", "assistant", "text"]
     content: str
 
 
 Prompt = tuple[Message, ...]
-"""A chat that ends with a user's message; the engine renders it with the model's own template."""
+"""A chat that ends with a user's message, which the engine renders with the model's own template;
+or a single text, which is taken as it stands."""
+
+
+def plain(text: str) -> Prompt:
+    """Return a text as a prompt of its own, without a chat."""
+    return (Message("text", text),)

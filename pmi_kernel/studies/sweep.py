@@ -13,7 +13,7 @@ from pmi_kernel.episodes.asking import UNRELATED, mean_kl
 from pmi_kernel.episodes.card import ReportCard, episode_card
 from pmi_kernel.episodes.episode import Episode
 from pmi_kernel.episodes.probes import Prober
-from pmi_kernel.lora.weights import LoraConfig
+from pmi_kernel.lora.config import LoraConfig
 from pmi_kernel.systems import open_system
 from pmi_kernel.systems.chat import ChatSystem
 from pmi_kernel.systems.pmi.recipes import Recipe

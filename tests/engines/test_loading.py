@@ -16,7 +16,8 @@ from pmi_kernel.engines.base import Lesson, Sampling
 from pmi_kernel.engines.hashes import files_hash, weights_hash
 from pmi_kernel.engines.hf import HfEngine
 from pmi_kernel.engines.injection import Strategy
-from pmi_kernel.lora.weights import LoraConfig, LoraWeights
+from pmi_kernel.lora.config import LoraConfig
+from pmi_kernel.lora.weights import LoraWeights
 from pmi_kernel.prompting.messages import Message
 from pmi_kernel.runs.record import check_same
 from pmi_kernel.systems import open_system

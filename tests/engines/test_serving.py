@@ -10,7 +10,8 @@ from pmi_kernel.core.errors import ConfigError, EngineError
 from pmi_kernel.core.trace import ParseOutcome
 from pmi_kernel.engines.base import Engine, Finish, Lesson, Sampling
 from pmi_kernel.engines.config import EngineConfig
-from pmi_kernel.lora.weights import LoraConfig, LoraWeights
+from pmi_kernel.lora.config import LoraConfig
+from pmi_kernel.lora.weights import LoraWeights
 from pmi_kernel.prompting.actions import action_regex, parse_action
 from pmi_kernel.prompting.answer import answer_prompt
 from pmi_kernel.prompting.messages import Message, Prompt

@@ -12,7 +12,8 @@ from pmi_kernel.core.task import Example
 from pmi_kernel.data import load_examples
 from pmi_kernel.engines.base import Adapter, Engine, Lesson, Sampling
 from pmi_kernel.engines.config import EngineConfig
-from pmi_kernel.lora.weights import LoraConfig, LoraWeights
+from pmi_kernel.lora.config import LoraConfig
+from pmi_kernel.lora.weights import LoraWeights
 from pmi_kernel.prompting.answer import answer_prompt
 from pmi_kernel.prompting.messages import Message, Prompt
 from pmi_kernel.retrieval import make_retriever

@@ -11,9 +11,10 @@ from peft import PeftModel, get_peft_model
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from pmi_kernel.core.errors import EngineError
+from pmi_kernel.lora.config import LoraConfig
 from pmi_kernel.lora.rows import LoraRows
 from pmi_kernel.lora.training import MemoryTask, Trained, TrainRow, check_continues, train_loras
-from pmi_kernel.lora.weights import LoraConfig, LoraWeights, stack_loras
+from pmi_kernel.lora.weights import LoraWeights, stack_loras
 
 LORA = LoraConfig(steps=8, lr=1e-3, rank=4, alpha=8.0)
 SNIPPETS = [(3, 1, 4, 1, 5, 9, 2, 6), (2, 7, 1, 8), (1, 6, 1, 8, 0, 3)]

@@ -1,7 +1,7 @@
 from pmi_kernel import PmiConfig
 from pmi_kernel.core.task import Example
 from pmi_kernel.engines.scripted import ScriptedEngine
-from pmi_kernel.lora.weights import LoraConfig
+from pmi_kernel.lora.config import LoraConfig
 from pmi_kernel.studies.sweep import sweep
 from pmi_kernel.systems import open_system
 

@@ -7,7 +7,7 @@ the two take turns, as they would only slow each other down; on a GPU they overl
 import itertools
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,12 +18,23 @@ import torch
 from jaxtyping import Float32
 
 from pmi_kernel.core.errors import ConfigError, EngineError
-from pmi_kernel.engines.base import Adapter, Finish, Generation, Lessons, Sampling, Score, Training
+from pmi_kernel.engines.base import (
+    Adapter,
+    Finish,
+    Generation,
+    Gradients,
+    Lessons,
+    Sampling,
+    Score,
+    Training,
+)
 from pmi_kernel.engines.injection import Strategy, check_layers
 from pmi_kernel.engines.loaded import LoadedModel, Trainer
 from pmi_kernel.engines.loading import check_lora, one_line
 from pmi_kernel.engines.vllm.starting import choose_platform, starting
-from pmi_kernel.lora.weights import LoraConfig, LoraWeights
+from pmi_kernel.lora.config import LoraConfig
+from pmi_kernel.lora.start import Start
+from pmi_kernel.lora.weights import LoraWeights
 from pmi_kernel.prompting.messages import Prompt
 
 _RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
@@ -177,6 +188,10 @@ class VllmEngine:
         """See `Engine.train`; concurrent calls with one config (but its seed) go together."""
         self._injection.request(adapter)
         return self._trainer.train(lessons, lora, adapter.weights if adapter else None)
+
+    def gradients(self, texts: Sequence[str], start: Start) -> Gradients:
+        """See `Engine.gradients`; concurrent calls with one start go together."""
+        return self._trainer.gradients(texts, start)
 
     def attach(self, weights: LoraWeights, *, replaces: Adapter | None = None) -> Adapter:
         """See `Engine.attach`."""

@@ -13,7 +13,8 @@ from pmi_kernel.engines.base import Engine, Lesson
 from pmi_kernel.engines.config import EngineConfig
 from pmi_kernel.engines.injected import injected
 from pmi_kernel.engines.injection import Strategy
-from pmi_kernel.lora.weights import LoraConfig, LoraWeights
+from pmi_kernel.lora.config import LoraConfig
+from pmi_kernel.lora.weights import LoraWeights
 from pmi_kernel.prompting.messages import Message
 from pmi_kernel.studies.bench.figures import ENGINES, Dtype, EngineName, show_figures
 

@@ -5,7 +5,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from pmi_kernel.lora.weights import LoraConfig
+from pmi_kernel.lora.config import LoraConfig
 from pmi_kernel.studies.bench.figures import show_figures
 
 

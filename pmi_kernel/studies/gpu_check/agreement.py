@@ -13,8 +13,9 @@ from pmi_kernel.engines.base import Engine, Finish, Lesson, Sampling
 from pmi_kernel.engines.hf import HfEngine
 from pmi_kernel.engines.injected import injected
 from pmi_kernel.engines.injection import Strategy
+from pmi_kernel.lora.config import LoraConfig
 from pmi_kernel.lora.training import MemoryTask, Trained, TrainRow, train_loras
-from pmi_kernel.lora.weights import LoraConfig, LoraWeights
+from pmi_kernel.lora.weights import LoraWeights
 from pmi_kernel.prompting.messages import Message, Prompt
 from pmi_kernel.studies.gpu_check.table import Measures, Setting, SkippedError
 
