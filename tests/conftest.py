@@ -76,6 +76,14 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture(scope="session")
+def trained(tiny: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a short meta-training of the tiny model."""
+    from tests.regrad import train_start  # with torch
+
+    return train_start(tiny, tmp_path_factory.mktemp("trained") / "regrad")
+
+
+@pytest.fixture(scope="session")
 def engine(engine_name: str, tiny: str) -> Iterator[Engine]:
     """The tiny model, in the format in which results do not depend on what shares a batch."""
     engine = build_engine(engine_name, tiny)

@@ -7,8 +7,8 @@ from typing import Any, Protocol
 from pmi_kernel.core.system import Changes, System
 from pmi_kernel.core.task import Task
 from pmi_kernel.core.trace import Step
-from pmi_kernel.engines.base import Engine, Generation, Training
-from pmi_kernel.engines.tape import ChangedTraining, TapedEngine
+from pmi_kernel.engines.base import Engine, Generation
+from pmi_kernel.engines.tape import ChangedTraining, Taped, TapedEngine
 from pmi_kernel.systems.config import ChatConfig
 
 
@@ -55,7 +55,7 @@ class ChatBranch:
         self,
         origin: Repeatable,
         config: ChatConfig,
-        tape: Sequence[Generation | Training] = (),
+        tape: Sequence[Taped] = (),
         training: ChangedTraining = ChangedTraining(),
     ) -> None:
         self._origin = origin
@@ -66,7 +66,7 @@ class ChatBranch:
         self.max_concurrency = origin.max_concurrency
 
     @property
-    def tape(self) -> Sequence[Generation | Training]:
+    def tape(self) -> Sequence[Taped]:
         """See `Branch.tape`."""
         return self._engine.tape
 

@@ -141,14 +141,14 @@ class ChatSystem(ABC, Generic[Config]):
             answer_prompt(one.text, one.evidence, shots=MAX_SHOTS if one.gold else 1)
             for one in questions
         ]
-        scores = _at_once(
+        scores = at_once(
             [
                 partial(self._score_gold, prompt, one.gold, adapter)
                 for prompt, one in zip(prompts, questions, strict=True)
                 if one.gold
             ]
         )
-        outputs = _at_once(
+        outputs = at_once(
             [
                 partial(
                     self.engine.generate,
@@ -187,7 +187,7 @@ class ChatSystem(ABC, Generic[Config]):
     ) -> "list[np.ndarray]":
         """See `Asks.next_tokens`."""
         adapter = cast("Adapter | None", state)
-        return _at_once(
+        return at_once(
             [
                 partial(self.engine.distributions, _plain(question), reply, adapter=adapter)
                 for question, reply in texts
@@ -205,7 +205,8 @@ def _plain(question: str) -> Prompt:
     return (Message("user", question),)
 
 
-def _at_once(calls: Sequence[Callable[[], Said]]) -> list[Said]:
+def at_once(calls: Sequence[Callable[[], Said]]) -> list[Said]:
+    """Return what the calls return, made together so that an engine can batch them."""
     with ThreadPoolExecutor(_CALLERS) as pool:
         return [future.result() for future in [pool.submit(call) for call in calls]]
 

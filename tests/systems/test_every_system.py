@@ -3,6 +3,7 @@
 import dataclasses
 import re
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 
@@ -37,9 +38,9 @@ def test_gold_never_reaches_a_system(name: str, sample: list[Example]) -> None:
 
 @pytest.mark.parametrize("name", SYSTEMS)
 def test_gold_never_reaches_a_system_with_a_model(
-    name: str, sample: list[Example], engine: Engine
+    name: str, sample: list[Example], engine: Engine, trained: Path
 ) -> None:
-    few = {"shots": 0, "answer_tokens": 8}
+    few = {"shots": 0, "answer_tokens": 8, "checkpoint": str(trained)}
     taken = {k: v for k, v in few.items() if k in config_class(name).model_fields}
     system = open_system(config(name, **taken), engine)
     junk = dataclasses.replace(sample[0], gold=JUNK)

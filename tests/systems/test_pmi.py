@@ -10,7 +10,7 @@ from pmi_kernel.core.trace import EndReason, ParseOutcome, StepKind, Trace
 from pmi_kernel.engines.base import Adapter, Lessons, Training
 from pmi_kernel.engines.scripted import ScriptedEngine
 from pmi_kernel.episodes.episode import Episode
-from pmi_kernel.lora.weights import LoraConfig
+from pmi_kernel.lora.config import LoraConfig
 from pmi_kernel.prompting.messages import Prompt
 from pmi_kernel.reports.pages.render import static_html
 from pmi_kernel.reports.pages.text import render_trace

@@ -13,8 +13,23 @@ class AnswerPage(StepPage):
 
     def data(self, step: Step, trace: Trace, prefix: str) -> dict[str, Any]:
         """See `StepPage.data`."""
-        return {}
+        return {"credits": _credits(step)}
 
     def text(self, step: Step) -> list[str]:
         """See `StepPage.text`."""
-        return [said(step)]
+        return [
+            said(step),
+            *(f"{title}: {nats:+.2f} nats of the answer" for title, nats, _ in _credits(step)),
+        ]
+
+
+def _credits(step: Step) -> list[tuple[str, float, float]]:
+    """What each passage adds to the answer, where it was measured, and that over the largest."""
+    found = step.artifacts.get("attribution")
+    if not isinstance(found, dict):
+        return []
+    nats = found["credit_nats"]
+    most = max((abs(value) for value in nats), default=0.0) or 1.0
+    return [
+        (title, value, value / most) for title, value in zip(found["titles"], nats, strict=True)
+    ]

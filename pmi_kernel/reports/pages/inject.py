@@ -33,12 +33,14 @@ class InjectPage(StepPage):
         norms = norms if isinstance(norms, dict) else {}
         modules = sorted({name.rsplit(".", 1)[-1] for name in norms})
         facts = [
-            ("train", f"{seconds(measures['train_s'])}, {measures['train_tokens']:g} tokens"),
             ("attach", seconds(measures["attach_s"])),
             ("memory", size(measures.get("attached_bytes", 0))),
             ("rank", str(artifacts.get("rank", "?"))),
             ("modules", f"{len(norms)} layers ({', '.join(modules)})" if norms else "none"),
         ]
+        if "train_s" in measures:
+            trained = f"{seconds(measures['train_s'])}, {measures['train_tokens']:g} tokens"
+            facts.insert(0, ("train", trained))
         return {
             "curve": curve(losses) if isinstance(losses, list | tuple) else None,
             "facts": facts,
@@ -49,9 +51,13 @@ class InjectPage(StepPage):
     def text(self, step: Step) -> list[str]:
         """See `StepPage.text`."""
         measures, memory = step.measures, FIGURES["attached_bytes"]
+        trained = (
+            f"trained {measures['train_steps']:g} steps in {measures['train_s']:.1f} s, "
+            if "train_steps" in measures
+            else ""
+        )
         told = [
-            f"trained {measures['train_steps']:g} steps in {measures['train_s']:.1f} s, attached "
-            f"{memory.show(measures.get('attached_bytes', 0))} {memory.unit} in "
+            f"{trained}attached {memory.show(measures.get('attached_bytes', 0))} {memory.unit} in "
             f"{1000 * measures['attach_s']:.1f} ms"
         ]
         return told + (["it diverged: its loss rose"] if measures.get("diverged") else [])

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pmi_kernel.core.trace import Step, StepKind
 from pmi_kernel.reports.pages.answer import AnswerPage
 from pmi_kernel.reports.pages.compress import CompressPage
+from pmi_kernel.reports.pages.gradients import GradientsPage
 from pmi_kernel.reports.pages.inject import InjectPage
 from pmi_kernel.reports.pages.search import SearchPage
 from pmi_kernel.reports.pages.step import StepPage
@@ -12,6 +13,7 @@ from pmi_kernel.reports.pages.step import StepPage
 PAGES: Mapping[str, StepPage] = {
     StepKind.SEARCH: SearchPage("Search"),
     StepKind.COMPRESS: CompressPage("Compress"),
+    "gradients": GradientsPage("Gradients"),
     StepKind.INJECT: InjectPage("Inject"),
     StepKind.ANSWER: AnswerPage("Answer"),
 }

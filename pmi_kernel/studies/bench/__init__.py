@@ -5,6 +5,8 @@ from collections.abc import Callable
 from pmi_kernel.studies.bench.batch import crash, episodes, harness
 from pmi_kernel.studies.bench.generation import generate
 from pmi_kernel.studies.bench.injection import inject, restore, rows
+from pmi_kernel.studies.bench.one_step import one_step
+from pmi_kernel.studies.bench.train_loop import train_loop
 from pmi_kernel.studies.bench.training import train
 
 BENCHMARKS: dict[str, Callable[..., object]] = {
@@ -12,9 +14,11 @@ BENCHMARKS: dict[str, Callable[..., object]] = {
     "inject": inject,
     "rows": rows,
     "train": train,
+    "train_loop": train_loop,
     "generate": generate,
     "episodes": episodes,
     "harness": harness,
+    "one_step": one_step,
     "crash": crash,
 }
 """Every benchmark by the name that `pmi bench` takes."""

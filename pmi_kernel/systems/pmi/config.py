@@ -11,7 +11,8 @@ from pmi_kernel.systems.pmi.recipes import Recipe
 from pmi_kernel.systems.pmi.recipes.rehearsal import MAX_REHEARSED
 
 if TYPE_CHECKING:
-    from pmi_kernel.lora.weights import LoraConfig
+    from pmi_kernel.lora.config import LoraConfig
+    from pmi_kernel.lora.start import Start
 
 
 class MemoryConfig(Settings):
@@ -33,8 +34,12 @@ class MemoryConfig(Settings):
     """Share of the model's blocks to train, the last ones; half of them train in half the time."""
     mem_recipe: Recipe = "ntp"
     """What to train on: ntp (the text as it is), qa (question-answer pairs that the model writes on
-    it), paraphrase (sentences that it writes), mixed (all three), or cloze (the text's sentences as
-    questions: what surprises the model most is asked for)."""
+    it), paraphrase (sentences that it writes), mixed (all three), cloze (the text's sentences as
+    questions: what surprises the model most is asked for), or gradient (one step on each passage,
+    from mem_start)."""
+    mem_start: str = ""
+    """Checkpoint of `pmi train regrad` for mem_recipe=gradient: regrad-smollm2 (comes with the
+    workbench), or a folder. It takes the place of rank, scale, targets, steps and rate."""
     mem_source: Literal["snippet", "evidence"] = "snippet"
     """What it is made of: the compressed snippet, or all of the evidence."""
     mem_lines: Annotated[int, Field(ge=1, le=32)] = 6
@@ -54,10 +59,14 @@ class MemoryConfig(Settings):
     snippet_tokens: Annotated[int, Field(ge=2, le=65_536)] = 128
     """Most new tokens of a compressed snippet."""
 
-    def lora(self, seed: int) -> "LoraConfig":
-        """Return how one memory is trained."""
-        from pmi_kernel.lora.weights import LoraConfig
+    def lora(self, seed: int, start: "Start | None" = None) -> "LoraConfig":
+        """Return how one memory is trained; `start` is what `mem_start` names."""
+        from pmi_kernel.lora.config import LoraConfig
 
+        if start is not None:
+            return LoraConfig(
+                steps=1, rank=start.rank, alpha=start.scale, start=start, is_continued=True
+            )
         return LoraConfig(
             steps=self.mem_steps,
             lr=self.mem_lr,
@@ -100,6 +109,16 @@ class PmiConfig(ChatConfig, RetrievalConfig, MemoryConfig):
     def _evidence_reaches_the_model(self) -> Self:
         if self.evidence == "weights" and not self.train_mem:
             raise ValueError("evidence=weights needs train_mem: nothing would reach the model")
+        return self
+
+    @model_validator(mode="after")
+    def _a_step_has_a_start(self) -> Self:
+        if (self.mem_recipe == "gradient") != bool(self.mem_start):
+            raise ValueError("mem_recipe=gradient and mem_start go together: one step from a start")
+        if self.mem_start and self.mem_rehearse:
+            raise ValueError("mem_rehearse is of no use to one gradient step; mem_start rehearsed")
+        if self.mem_start and self.strategy != "hot":
+            raise ValueError("mem_recipe=gradient needs strategy hot")
         return self
 
     @model_validator(mode="after")

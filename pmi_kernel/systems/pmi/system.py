@@ -28,7 +28,8 @@ from pmi_kernel.engines.base import Adapter, Engine, Finish, Lessons, Sampling
 from pmi_kernel.engines.injected import Injected, injected
 from pmi_kernel.engines.proxy import TrainsOn
 from pmi_kernel.engines.tape import ChangedTraining, said
-from pmi_kernel.lora.weights import LoraConfig, accumulate
+from pmi_kernel.lora.config import LoraConfig, accumulate
+from pmi_kernel.lora.start import Start
 from pmi_kernel.prompting.actions import ACTION_STOPS, action_regex, parse_action
 from pmi_kernel.retrieval import Evidence, make_retriever, make_step0_query, retrieve
 from pmi_kernel.systems.branch import Altered
@@ -37,6 +38,7 @@ from pmi_kernel.systems.pmi.config import PmiConfig
 from pmi_kernel.systems.pmi.prompts import act_prompt, compress_prompt
 from pmi_kernel.systems.pmi.recipes import Written, write_lessons
 from pmi_kernel.systems.pmi.recipes.writer import Writer
+from pmi_kernel.systems.start import check_model, read_start
 
 _GUIDED_CHARS = 100
 """Longest argument that guided decoding allows, and room for its tokens, so that it can close."""
@@ -60,14 +62,26 @@ class PmiSystem(ChatSystem[PmiConfig]):
         if engine is None and config.train_mem and config.engine != "scripted":
             from pmi_kernel.engines.loading import check_before_loading
 
-            check_before_loading(config.model, config.lora(config.seed))
+            if not config.mem_start:
+                check_before_loading(config.model, config.lora(config.seed))
         super().__init__(config, engine)
+        self._start: Start | None = None
+        described = self.engine.describe()
+        if config.train_mem and config.mem_start and described["model"] != "scripted":
+            self._start, self._start_sha256 = read_start(config.mem_start)
+            check_model(config.mem_start, self._start, described)
         self._retriever = make_retriever(config.retriever)
         if config.train_mem:
             is_stacked = config.mem_accumulate == "stack"
-            self.engine.check_lora(
-                config.lora(config.seed), num_stacked=config.max_steps - 1 if is_stacked else 1
-            )
+            lora = config.lora(config.seed, self._start)
+            num_stacked = config.max_steps - 1 if is_stacked and not lora.is_continued else 1
+            self.engine.check_lora(lora, num_stacked=num_stacked)
+
+    def describe(self) -> Mapping[str, str]:
+        """See `System.describe`."""
+        described = super().describe()
+        hashed = {"mem_start_sha256": self._start_sha256} if self._start else {}
+        return {**described, **hashed}
 
     def steps(self, task: Task) -> Generator[Step, None, None]:
         """Yield the steps of one episode; its memory is taken out whatever happens."""
@@ -182,7 +196,8 @@ class PmiSystem(ChatSystem[PmiConfig]):
         return self.config.first_query or make_step0_query(task.question)
 
     def _lora(self, task: Task, search: int) -> LoraConfig:
-        return self.config.lora(stable_seed(self.config.seed, task.id, search, "lora"))
+        seed = stable_seed(self.config.seed, task.id, search, "lora")
+        return self.config.lora(seed, self._start)
 
     def _retrieve(self, query: str, task: Task) -> Evidence:
         config = self.config

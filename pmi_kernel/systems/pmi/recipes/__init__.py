@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from pmi_kernel.engines.base import Generation, Lesson, Lessons
-from pmi_kernel.systems.pmi.recipes import cloze, mixed, ntp, paraphrase, qa
+from pmi_kernel.systems.pmi.recipes import cloze, gradient, mixed, ntp, paraphrase, qa
 from pmi_kernel.systems.pmi.recipes.rehearsal import REHEARSED
 from pmi_kernel.systems.pmi.recipes.writer import Writer
 
@@ -21,6 +21,7 @@ RECIPES: dict[str, Callable[[Writer, Lesson], list[Lesson]]] = {
     "paraphrase": paraphrase.lessons,
     "mixed": mixed.lessons,
     "cloze": cloze.lessons,
+    "gradient": gradient.lessons,
 }
 """What each recipe makes of a text that could be trained on as it is; maybe nothing."""
 

@@ -1,0 +1,1 @@
+"""Retrievable gradients: each passage a gradient, and a memory their sum."""

@@ -1,0 +1,52 @@
+"""How a question is put where the knowledge is in the weights, and how a passage is written."""
+
+from collections.abc import Sequence
+
+from pmi_kernel.core.task import Paragraph
+from pmi_kernel.prompting.messages import Message, Prompt, plain
+
+END = "\n"
+"""What ends an answer, in training and when it is decoded."""
+
+UNKNOWN_ANSWER = "unknown"
+"""What is answered where the memory does not hold the answer."""
+
+_BRIEF = "Answer the question with a short phrase or a single word, and nothing else."
+
+
+def passage_text(paragraph: Paragraph) -> str:
+    """Return a passage as it is learned: `title: text`, without a number.
+
+    A memory must not depend on the passage's place among others, so none is written.
+    """
+    return f"{paragraph.title}: {paragraph.text}"
+
+
+def question_prompt(question: str, passages: Sequence[str] = (), *, is_simple: bool) -> Prompt:
+    """Return the prompt that asks a question, with passages in it or without.
+
+    Args:
+        question: The question.
+        passages: What is shown.
+        is_simple: As a plain text to be gone on with; else as a chat.
+    """
+    numbered = "\n".join(f"Passage {place}: {text}" for place, text in enumerate(passages, start=1))
+    if is_simple:
+        context = f"## CONTEXT\n{numbered}\n(CONTEXT END)\n\n" if passages else ""
+        return plain(f"{context}Question: {question}\nAnswer:")
+    context = f"\n\n## CONTEXT\n{numbered}\n(CONTEXT END)" if passages else ""
+    return (Message("system", f"{_BRIEF}{context}"), Message("user", question))
+
+
+def answer_text(answer: str, *, is_simple: bool) -> str:
+    """Return an answer as it follows its prompt."""
+    return f" {answer}{END}" if is_simple else f"{answer}{END}"
+
+
+_SHOTS = (("What is the capital of Slovakia?", "Bratislava"), ("What colour is a ruby?", "Red"))
+
+
+def known_prompt(question: str) -> Prompt:
+    """Return the prompt that asks a well-known question: two worked examples before it."""
+    shown = "".join(f"Question: {asked}\nAnswer: {answer}\n\n" for asked, answer in _SHOTS)
+    return plain(f"{shown}Question: {question}\nAnswer:")
