@@ -32,7 +32,7 @@ install-vllm: .venv-vllm/.installed  ## Set up .venv-vllm: the workbench with vL
 	$(VLLM)/python -m pip install --quiet --no-deps --no-build-isolation -e .
 	@touch $@
 
-demo: install  ## The main job on the embedded model and sample, in a few minutes
+demo: install  ## What one gradient step teaches the embedded model, in two minutes
 	$(BIN)/pmi demo
 
 lab: install  ## The workbench in JupyterLab, on loopback

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -91,7 +92,7 @@ def test_a_wheel_runs_what_a_source_tree_runs(home: Path, elsewhere: Path) -> No
     (episode,) = pmi("show", "run").splitlines()
     pmi("show", "run", episode.split()[0], "--html", "episode.html")
     assert "<html" in (elsewhere / "episode.html").read_text(encoding="utf-8")
-    assert "with_injection" in pmi("demo", "--engine", "scripted", "--limit", "2")
+    assert "2 invented facts" in pmi("demo", "--engine", "scripted", "--facts", "2")
     config = json.loads((elsewhere / "run" / "config.json").read_text(encoding="utf-8"))
     assert config["git"]["commit"] is None
     assert config["git"]["code_sha256"] == git_state()["code_sha256"]
@@ -100,7 +101,8 @@ def test_a_wheel_runs_what_a_source_tree_runs(home: Path, elsewhere: Path) -> No
 @pytest.mark.slow
 @pytest.mark.model
 def test_a_wheels_demo_runs_on_the_embedded_model(home: Path, elsewhere: Path) -> None:
-    assert "with_injection" in call(home / "bin/pmi", "demo", "--limit", "1", cwd=elsewhere)
+    told = call(home / "bin/pmi", "demo", "--facts", "2", cwd=elsewhere)
+    assert re.search(r"right before 0, after [012], with another's memory 0", told)
 
 
 def test_a_wheel_fetches_into_the_users_data(home: Path, elsewhere: Path) -> None:

@@ -1,129 +1,125 @@
-"""The main job, small: a few questions without and with injection, on one model."""
+"""The demo: invented facts, each written into the weights by one gradient step, then asked."""
 
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Annotated, Any, Literal
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from random import Random
+from typing import Annotated, Literal
 
 from pydantic import Field
-from tqdm.auto import tqdm
 
-from pmi_kernel.core.figures import FIGURES, SCORES
-from pmi_kernel.core.records import read_records
-from pmi_kernel.core.settings import Settings, SystemConfig
-from pmi_kernel.core.trace import Trace
-from pmi_kernel.data import load_examples, write_examples
-from pmi_kernel.engines.base import Engine
+from pmi_kernel.core.metrics import normalize_answer
+from pmi_kernel.core.settings import Seed, Settings
+from pmi_kernel.core.system import Question
+from pmi_kernel.data import load_examples
+from pmi_kernel.data.known import well_known
+from pmi_kernel.engines.injected import injected
 from pmi_kernel.engines.models import EMBEDDED
 from pmi_kernel.reports.tables import render_table
-from pmi_kernel.runs import RunSettings, read_results, run
 from pmi_kernel.systems import open_system
-from pmi_kernel.systems.baselines.config import ClosedBookConfig
-from pmi_kernel.systems.config import ChatConfig
-from pmi_kernel.systems.pmi.config import PmiConfig
+from pmi_kernel.systems.regrad.config import RegradConfig
+from pmi_kernel.systems.regrad.prompts import passage_text
+from pmi_kernel.systems.regrad.system import RegradSystem
+from pmi_kernel.systems.start import OWN
 
-RECOMMENDED: dict[str, Any] = {
-    "retriever": "bm25",
-    "action_decoding": "guided",
-    "compression": "extractive",
-}
-"""Settings for the embedded model; see the README."""
+_NUM_KNOWN = 10
 
 
 class DemoSettings(Settings):
-    """What the demo runs."""
+    """What the demo shows."""
 
-    data: str = "sample"
-    """Questions, as in pmi run."""
+    facts: Annotated[int, Field(ge=2, le=16)] = 8
+    """Invented facts, drawn by the seed."""
+    seed: Seed = 1
+    """Draws the facts and the well-known questions, whatever comes of them."""
     engine: Literal["hf", "vllm", "scripted"] = "hf"
     """Serving engine, as in pmi run."""
     model: str = EMBEDDED
-    """Model, as in pmi run."""
-    limit: Annotated[int, Field(ge=1, le=10**9)] = 4
-    """Questions, spread evenly over the data."""
-    out: Path = Path("runs/demo")
-    """Where the runs go; what is done there already is shown again, not run again."""
+    """Model, as in pmi run; its start is `checkpoint`."""
+    checkpoint: str = OWN
+    """Start of the gradient steps, as in pmi run --system regrad."""
 
 
 def demo(settings: DemoSettings) -> int:
-    """Ask the same questions closed book, with retrieval, and with injected memory; print both."""
-    served: dict[str, Any] = {"engine": settings.engine, "model": settings.model}
-    configs: dict[str, ChatConfig] = {
-        "closed_book": ClosedBookConfig(**served),
-        "without_injection": PmiConfig(**served, **RECOMMENDED),
-        "with_injection": PmiConfig(**served, train_mem=True, **RECOMMENDED),
-    }
-    questions = settings.out / "questions.json"
-    examples = load_examples(settings.data)
-    settings.out.mkdir(parents=True, exist_ok=True)
-    write_examples(
-        examples[:: max(1, len(examples) // settings.limit)][: settings.limit], questions
+    """Ask invented facts before and after one gradient step on each, with controls."""
+    began = time.perf_counter()
+    config = RegradConfig(
+        engine=settings.engine, model=settings.model, checkpoint=settings.checkpoint, topk=1
     )
-    engine = configs["closed_book"].build_engine()
-    summaries = {}
-    for label, config in configs.items():
-        target = RunSettings(
-            data=str(questions), out=settings.out / label, probe=label == "with_injection"
-        )
-        summaries[label] = _run(target, config, engine)
-    print(_changes(settings.out / "with_injection"))
-    print()
-    print(_scores(summaries))
-    print("\nSo few questions say little: the README has the figures on the whole sample.")
-    print(f"Every step is in {settings.out}/*/episode_trace.jsonl, one episode a line.")
+    system = open_system(config)
+    assert isinstance(system, RegradSystem)
+    source = f"world:split=dev,n={settings.facts},seed={settings.seed},paragraphs=1"
+    examples = load_examples(source)
+    passages = [passage_text(example.task.context[0]) for example in examples]
+    asked = [Question(e.task.question, gold=e.gold.answers[0]) for e in examples]
+    shown = [Question(one.text, one.gold, text) for one, text in zip(asked, passages, strict=True)]
+    drawn = Random(settings.seed).sample(well_known(is_rehearsed=False), _NUM_KNOWN)
+    known = [Question(one.question) for one in drawn]
+    ready_s = time.perf_counter() - began
+
+    def answers(questions: Sequence[Question], state: object = None) -> list[str]:
+        return [reply.answer for reply in system.ask(questions, state)]
+
+    before, known_before, in_prompt = answers(asked), answers(known), answers(shown)
+    start = time.perf_counter()
+    gradients = system.engine.gradients(passages, system.start).of
+    memories = [system.start.stepped(system.start.theta, [(1.0, one.tensors)]) for one in gradients]
+    with ExitStack() as stack:
+        adapters = [
+            stack.enter_context(injected(system.engine, weights)).adapter for weights in memories
+        ]
+        written_s = (time.perf_counter() - start) / len(passages)
+        after = [answers([one], state)[0] for one, state in zip(asked, adapters, strict=True)]
+        others = [*adapters[1:], adapters[0]]
+        control = [answers([one], state)[0] for one, state in zip(asked, others, strict=True)]
+        known_after = [
+            answers([one], adapters[place % len(adapters)])[0] for place, one in enumerate(known)
+        ]
+    system.close()
+
+    golds = [one.gold for one in asked]
+    rows = [
+        (one.text, one.gold, *(_marked(text, one.gold) for text in texts))
+        for one, *texts in zip(asked, before, after, control, in_prompt, strict=True)
+    ]
+    print(
+        f"{len(asked)} invented facts (seed {settings.seed}), each written into the weights by one "
+        "gradient step on\nits passage, and asked with nothing in the prompt. All memories are in "
+        "force at once.\n"
+    )
+    header = ("question", "gold", "before", "after", "another's memory", "passage in the prompt")
+    print(render_table(header, rows, max_chars=30))
+    mb = memories[0].num_bytes / 1e6
+    print(
+        f"\nright before {_count(before, golds)}, after {_count(after, golds)}, with another's "
+        f"memory {_count(control, golds)}, with the passage in the prompt "
+        f"{_count(in_prompt, golds)} of {len(golds)}.\n{written_s:.2f} s and {mb:.1f} MB a memory; "
+        f"the model was ready after {ready_s:.0f} s.\n"
+    )
+    usual = [one.answer for one in drawn]
+    rows = [
+        (one.question, one.answer, _marked(old, one.answer), _marked(new, one.answer))
+        for one, old, new in zip(drawn, known_before, known_after, strict=True)
+    ]
+    print(f"{_NUM_KNOWN} well-known questions (same seed), before and under one of the memories:\n")
+    print(render_table(("question", "usual answer", "before", "after"), rows, max_chars=30))
+    same = sum(map(_is_same, known_before, known_after))
+    print(
+        f"\nright before {_count(known_before, usual)}, after {_count(known_after, usual)}, "
+        f"answered as before {same} of {_NUM_KNOWN}.\n\nWhere to look next: `make lab` (one "
+        "episode step by step), `pmi bench one_step` (n = 208, with\nintervals), `pmi run --help`, "
+        "and the README for what a small model cannot do."
+    )
     return 0
 
 
-def _run(target: RunSettings, config: SystemConfig, engine: Engine) -> dict[str, Any]:
-    """Run what is still owed and return the run's summary."""
-    with tqdm(desc=target.out.name, unit="episode") as bar:
-        outcome = run(
-            target,
-            config,
-            system=open_system(config, engine),
-            on_start=lambda done, pending: bar.reset(total=pending),
-            on_result=lambda _: bar.update(),
-        )
-    if outcome.is_interrupted:
-        raise KeyboardInterrupt
-    return outcome.summary
+def _is_same(one: str, other: str) -> bool:
+    return normalize_answer(one) == normalize_answer(other)
 
 
-def _changes(out: Path) -> str:
-    """What each injection did to the model's answer, asked without any evidence in the prompt."""
-    golds, nats = read_results(out), FIGURES["asked_gold_nats"]
-    rows = []
-    for trace in read_records(Trace, out / "episode_trace.jsonl"):
-        for probe in trace.probes:
-            before, after = probe.before, probe.after
-            rows.append(
-                (
-                    trace.task.question,
-                    golds[trace.task.id].answers[0],
-                    before.answer_no_evidence,
-                    after.answer_no_evidence,
-                    *(
-                        nats.show(state.gold_no_evidence.total_nats if state else None)
-                        for state in (before, after, probe.control)
-                    ),
-                )
-            )
-    header = ("question", "gold", "before", "after", "before", "after", "wrong")
-    return (
-        "Asked without evidence: the answer before and after the injection, and the gold answer's\n"
-        "log-probability (nats) before, after, and after injecting another question's snippet.\n\n"
-        + render_table(header, rows, max_chars=34)
-    )
+def _marked(answer: str, gold: str) -> str:
+    return f"{'+' if _is_same(answer, gold) else '-'} {answer or '(empty)'}"
 
 
-def _scores(summaries: Mapping[str, Mapping[str, Any]]) -> str:
-    rows = [
-        (
-            label,
-            str(summary["num_episodes"]),
-            *(FIGURES[name].show(summary[name]) for name in SCORES),
-            str(summary["num_injections"]),
-        )
-        for label, summary in summaries.items()
-    ]
-    labels = [FIGURES[name].label for name in SCORES]
-    return render_table(("run", "n", *labels, "injections"), rows)
+def _count(answers: Sequence[str], golds: Sequence[str]) -> int:
+    return sum(map(_is_same, answers, golds))

@@ -28,23 +28,33 @@ LOOK = {
         "print(len(study.cells) > 0, list(cards), list(accumulation.pairs))",
         "True ['cloze'] ['stack']",
     ),
+    "05_retrievable_gradients": (
+        "view.run()\nview.wait()\nmixer.wait()\njob.cancel(is_forced=True, wait_s=60)\n"
+        "print(len(mixer.answers), *(str(step.kind) for step in view.traces[0].steps))",
+        "1 search gradients inject answer",
+    ),
 }
 """What is waited for and looked at in the end; the notebooks' own cells do not block."""
 
-SETTINGS = re.compile(r'\w+Config\(|Setup\(\s*"sample",')
+SETTINGS = re.compile(r'(?<!Train)Config\(|RegradTraining\(|Setup\(\s*"(?:sample|world:[^"]*)",')
 """Where a notebook says which model it uses."""
+START = re.compile(r'RegradConfig\(|system="regrad",')
+"""Where it says which start its steps are taken from, or could."""
 
 every_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 
 @every_notebook
-def test_a_notebook_runs_on_another_model(path: Path, tmp_path: Path, tiny: str) -> None:
+def test_a_notebook_runs_on_another_model(
+    path: Path, tmp_path: Path, tiny: str, trained: Path
+) -> None:
     notebook = nbformat.read(path, as_version=4)
     assert len(notebook.cells) <= 15
     num_changed = 0
     for cell in notebook.cells:
         cell.source, found = SETTINGS.subn(rf"\g<0>model={tiny!r}, ", cell.source)
+        cell.source = START.sub(rf"\g<0>checkpoint={str(trained)!r}, ", cell.source)
         num_changed += found
     assert num_changed
     check_runs(path, notebook, tmp_path, within(20))

@@ -6,6 +6,7 @@ import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -19,8 +20,14 @@ from pmi_kernel.runs import RunSettings, launch, run, supervise
 from pmi_kernel.runs.merge import merge
 from pmi_kernel.runs.progress import RunningScores
 from pmi_kernel.studies.bench.figures import Dtype, EngineName, show_figures
-from pmi_kernel.studies.demo import RECOMMENDED
 from pmi_kernel.systems.pmi.config import PmiConfig
+
+RECOMMENDED: dict[str, Any] = {
+    "retriever": "bm25",
+    "action_decoding": "guided",
+    "compression": "extractive",
+}
+"""Settings for the embedded model; see the README."""
 
 
 def episodes(
