@@ -20,8 +20,15 @@ from pmi_kernel.core.provenance import git_state
 from tests.processes import ending_what_starts
 from tests.waiting import eventually, within
 
-FROM_THE_TREE = ("pmi_kernel", "widgets", "notebooks", "data/sample", "runs/example")
-FROM_THE_TREE += ("runs/example_study", "pyproject.toml", "setup.py", "README.md", "LICENSE")
+FROM_THE_TREE = ("pmi_kernel", "widgets", "notebooks", "data/checkpoints", "data/sample")
+FROM_THE_TREE += (
+    "runs/example",
+    "runs/example_study",
+    "pyproject.toml",
+    "setup.py",
+    "README.md",
+    "LICENSE",
+)
 
 
 def copy_tree(root: Path, to: Path) -> Path:
@@ -166,7 +173,7 @@ def test_a_wheels_lab_serves_a_copy_of_the_notebooks(
     copies = {path.relative_to(tmp_path / "mine") for path in (tmp_path / "mine").rglob("*.json*")}
     assert Path("runs/example/episode_trace.jsonl") in copies
     assert Path("runs/example_study/study.json") in copies
-    assert len(list((tmp_path / "mine/notebooks").iterdir())) == 4
+    assert len(list((tmp_path / "mine/notebooks").iterdir())) == 5
 
 
 def test_a_lab_without_notebooks_says_how_to_have_them(home: Path, tmp_path: Path) -> None:
