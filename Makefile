@@ -47,7 +47,8 @@ test-slow: install  ## The slow tests: notebooks and more on the embedded model
 
 test-vllm: install-vllm  ## The engine's tests, and those of what uses it, on vLLM
 	$(VLLM)/python -m pytest -q --engine vllm tests/engines/test_serving.py \
-	  tests/engines/test_vllm.py tests/systems/test_with_model.py tests/runs/test_with_model.py
+	  tests/engines/test_vllm.py tests/systems/test_with_model.py tests/runs/test_with_model.py \
+	  tests/systems/regrad/test_system.py tests/systems/test_gradient_recipe.py
 
 test-gpu: install  ## The tests that need a CUDA device
 	$(BIN)/python -m pytest -q -m gpu
