@@ -148,7 +148,13 @@ class _Layers:
         save_file(tensors, folder / "layers.safetensors")
 
     def load(self, folder: Path) -> None:
-        raise NotImplementedError
+        import torch
+        from safetensors.torch import load_file
+
+        found = load_file(folder / "layers.safetensors")
+        with torch.no_grad():
+            for place, layer in enumerate(self._layers):
+                layer.copy_(found[str(place)])
 
     def facts(self) -> Mapping[str, object]:
         return {}

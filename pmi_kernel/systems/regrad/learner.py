@@ -59,6 +59,27 @@ class _Item:
     num_passages: int
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Batch:
+    """A micro-batch, drawn.
+
+    Attributes:
+        passages: Each passage once.
+        shares: Which of them each item's memory holds, 1 or 0.
+        asked: Prompts with their answers.
+        owners: The item whose memory each is asked under.
+        local: What is rehearsed.
+        under: The item whose memory each is rehearsed under; -1 for the start itself.
+    """
+
+    passages: list[TrainRow]
+    shares: Float[Tensor, "items passages"]
+    asked: list[TrainRow]
+    owners: list[int]
+    local: list[Rehearsed]
+    under: list[int]
+
+
 class RegradLearner:
     """Trains a `Start`; see `Learner`.
 
@@ -125,16 +146,21 @@ class RegradLearner:
         passages, shares = self._shared(items, draw)
         if not self.config.outer_loss:
             return self._text_alone(passages, backward)
-        asked = [row for item in items for row in item.asked]
-        owners = [place for place, item in enumerate(items) for _ in item.asked]
         local = self._drawn(draw)
-        # Every second one is rehearsed without a memory: the start itself must stay near the base.
-        under = [draw.randrange(len(items)) if place % 2 else -1 for place in range(len(local))]
+        batch = _Batch(
+            passages,
+            shares,
+            asked=[row for item in items for row in item.asked],
+            owners=[place for place, item in enumerate(items) for _ in item.asked],
+            local=local,
+            # Every second one without a memory: the start itself must stay near the base.
+            under=[draw.randrange(len(items)) if at % 2 else -1 for at in range(len(local))],
+        )
         with ExitStack() as stack:
             if self.config.order == "second":
                 stack.enter_context(differentiable_twice(self.model))
             step = self._joint if self.config.graphs == "joint" else self._single
-            return step(passages, shares, (asked, owners), (local, under), backward)
+            return step(batch, backward)
 
     def evaluate(self) -> Evaluated:
         """See `Learner.evaluate`."""
@@ -267,26 +293,20 @@ class RegradLearner:
 
     def _joint(
         self,
-        passages: Sequence[TrainRow],
-        shares: Tensor,
-        asked: tuple[list[TrainRow], list[int]],
-        local: tuple[list[Rehearsed], list[int]],
+        batch: _Batch,
         backward: Callable[[Tensor], None],
     ) -> dict[str, float]:
         """All graphs at once."""
         is_second = self.config.order == "second"
-        gradients, inner = self._gradients(passages, create_graph=is_second)
-        memories = adapted(self.theta, self.steps, gradients, shares)
-        loss, parts = self._outer(memories, asked, local)
+        gradients, inner = self._gradients(batch.passages, create_graph=is_second)
+        memories = adapted(self.theta, self.steps, gradients, batch.shares)
+        loss, parts = self._outer(memories, batch)
         backward(loss)
-        return self._measures(parts, passages, inner)
+        return self._measures(parts, batch.passages, inner)
 
     def _single(
         self,
-        passages: Sequence[TrainRow],
-        shares: Tensor,
-        asked: tuple[list[TrainRow], list[int]],
-        local: tuple[list[Rehearsed], list[int]],
+        batch: _Batch,
         backward: Callable[[Tensor], None],
     ) -> dict[str, float]:
         """One passage's graph at a time; the same gradient by the chain rule.
@@ -294,33 +314,37 @@ class RegradLearner:
         With v the gradient of the loss by the adapted tensors, that by theta is the sum of v less
         the derivative of <g, alpha v> by theta, passage by passage; that by alpha is -<v, g>.
         """
-        found = [self._gradients([passage]) for passage in passages]
+        found = [self._gradients([passage]) for passage in batch.passages]
         inner = torch.cat([loss for _, loss in found])
         g = {name: torch.cat([one[name] for one, _ in found]) for name in self.theta}
         memories = {
             name: tensor.detach().requires_grad_()
-            for name, tensor in adapted(self.theta, self.steps, g, shares).items()
+            for name, tensor in adapted(self.theta, self.steps, g, batch.shares).items()
         }
-        loss, parts = self._outer(memories, asked, local, start=self.theta)
+        loss, parts = self._outer(memories, batch)
         leaves = [*memories.values(), *self.theta.values()]
         grads = torch.autograd.grad(loss, leaves, allow_unused=True)
         v = dict(zip(memories, grads, strict=False))
         at_start = dict(zip(self.theta, grads[len(memories) :], strict=True))
         direct = [
             (tensor * (v[name].sum(0) + (0 if at_start[name] is None else at_start[name]))).sum()
-            - (self.steps[name] * torch.einsum("sp,p...,s...->...", shares, g[name], v[name])).sum()
+            - (
+                self.steps[name] * torch.einsum("sp,p...,s...->...", batch.shares, g[name], v[name])
+            ).sum()
             for name, tensor in self.theta.items()
         ]
         backward(torch.stack(direct).sum())
-        for place, passage in enumerate(passages):
+        for place, passage in enumerate(batch.passages):
             one, _ = self._gradients([passage], create_graph=True)
-            wanted = {name: torch.tensordot(shares[:, place], v[name], 1) for name in self.theta}
+            wanted = {
+                name: torch.tensordot(batch.shares[:, place], v[name], 1) for name in self.theta
+            }
             contracted = [
                 (one[name][0] * self.steps[name].detach() * wanted[name]).sum()
                 for name in self.theta
             ]
             backward(-torch.stack(contracted).sum())
-        return self._measures(parts, passages, inner)
+        return self._measures(parts, batch.passages, inner)
 
     def _gradients(
         self, passages: Sequence[TrainRow], *, create_graph: bool = False
@@ -337,22 +361,20 @@ class RegradLearner:
     def _outer(
         self,
         memories: Mapping[str, Tensor],
-        asked: tuple[list[TrainRow], list[int]],
-        local: tuple[list[Rehearsed], list[int]],
-        start: Mapping[str, Tensor] | None = None,
+        batch: _Batch,
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss under the memories: of the answers, and of what must stay as it was."""
-        rows, owners = asked
-        loss = losses_under(self.loaded, self._rows_of(memories, owners), rows, self._scaling)
+        loss = losses_under(
+            self.loaded, self._rows_of(memories, batch.owners), batch.asked, self._scaling
+        )
         parts = {"answer": loss.mean()}
         total = parts["answer"]
-        texts, under = local
-        if texts:
-            theta = self.theta if start is None else start
+        if batch.local:
+            theta = self.theta
             both = {
                 name: torch.cat([memories[name], theta[name][None]]) for name in theta
             }  # the last row is the start itself, which -1 stands for
-            kl = self._drift(self._rows_of(both, under), texts)
+            kl = self._drift(self._rows_of(both, batch.under), batch.local)
             parts["locality"] = kl
             total = total + self.config.locality * kl
         return total, {"loss": total, **parts}
