@@ -1,21 +1,18 @@
 """A background job, watched: workers, progress, running scores; cancelled and gone on with."""
 
-import threading
-import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from pmi_kernel.core.errors import PmiError
 from pmi_kernel.core.figures import FIGURES
 from pmi_kernel.jobs import Job
 from pmi_kernel.reports.intervals import mean_of
 from pmi_kernel.reports.pages.render import Node, seconds, table_node
 from pmi_kernel.runs.progress import RunningScores
-from widgets.view import View
-
-_POLL_S = 0.5
+from widgets.watching import JobView
 
 
-class JobMonitor(View):
+class JobMonitor(JobView):
     """Shows a job as it goes on; the job lives on without it.
 
     Args:
@@ -26,42 +23,15 @@ class JobMonitor(View):
     """
 
     def __init__(self, job: Job | str | Path) -> None:
-        super().__init__()
-        self.job = job if isinstance(job, Job) else Job.attach(job)
+        super().__init__(job)
         self._scores = RunningScores(self.job.out)
-        self._is_closed = threading.Event()
-        self._was_running = True
-        self._look()
-        threading.Thread(target=self._poll, daemon=True).start()
-
-    def on_cancel(self, *_: object) -> None:
-        """The Cancel button: the episodes that run now are finished first."""
-        self.job.cancel()
-        self._look()
+        self._follow()
 
     def on_force(self, *_: object) -> None:
         """The Stop at once button: the episodes that run now are owed again."""
         self.submit("Stopping…", lambda: self.job.cancel(is_forced=True, wait_s=20))
 
-    def on_resume(self, *_: object) -> None:
-        """The Resume button."""
-        self.job.resume()
-        self._look()
-
-    def close(self) -> None:
-        """Stop watching."""
-        self._is_closed.set()
-        super().close()
-
-    def _poll(self) -> None:
-        while not self._is_closed.wait(_POLL_S):
-            try:
-                self._look()
-            except (OSError, PmiError) as error:
-                self.say(f"{self.job.out} cannot be read: {error}", is_error=True)
-
-    def _look(self) -> None:
-        is_running, status = self.job.is_running, self.job.status()
+    def _look(self, status: Mapping[str, Any], is_running: bool) -> None:
         num_scored = self._scores.update()
         owed = status.get("owed")
         done = status.get("done_before", 0) + status.get("done_now", 0)
@@ -124,10 +94,3 @@ class JobMonitor(View):
         if rows:
             shown.append(table_node("workers", f"Workers of {self.job.out}", columns, rows))
         self.show(shown)
-        if status.get("error"):
-            self.say(status["error"], is_error=True)
-        elif not self.is_busy:
-            self.say(f"{self.job.out}: {status['state']}, {time.strftime('%H:%M:%S')}")
-        if self._was_running and not is_running:
-            self._refresh_saved()
-        self._was_running = is_running

@@ -1,7 +1,5 @@
 """A training, watched: how far it is, what it loses and learns; cancelled and gone on with."""
 
-import threading
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,20 +8,18 @@ import plotly.graph_objects as go
 from IPython.core.getipython import get_ipython
 from plotly.subplots import make_subplots
 
-from pmi_kernel.core.errors import PmiError
 from pmi_kernel.jobs import Job
 from pmi_kernel.reports.pages.charts import styled
 from pmi_kernel.reports.pages.render import Node, seconds, table_node
 from pmi_kernel.training.log import EVALUATIONS, STEPS, Followed
 from widgets.figures import Chart
-from widgets.view import View
+from widgets.watching import JobView
 
-_POLL_S = 1.0
 _MOST_POINTS = 1000
 _COUNTED = ("num_tokens",)
 
 
-class TrainingView(View):
+class TrainingView(JobView):
     """Shows a training as it goes on; the training lives on without it.
 
     Args:
@@ -34,31 +30,11 @@ class TrainingView(View):
     """
 
     def __init__(self, job: Job | str | Path) -> None:
-        super().__init__()
-        self.job = job if isinstance(job, Job) else Job.attach(job)
+        super().__init__(job)
         self._steps = Followed(self.job.out / STEPS)
         self._evaluations = Followed(self.job.out / EVALUATIONS)
         self._charts: list[Chart] = []
-        self._is_closed = threading.Event()
-        self._looking = threading.Lock()
-        self._was_running = True
-        self.look()
-        threading.Thread(target=self._poll, daemon=True).start()
-
-    def on_cancel(self, *_: object) -> None:
-        """The Cancel button: the step at hand is finished and saved first."""
-        self.job.cancel()
-        self.look()
-
-    def on_resume(self, *_: object) -> None:
-        """The Resume button: goes on from the last checkpoint."""
-        self.job.resume()
-        self.look()
-
-    def close(self) -> None:
-        """Stop watching."""
-        self._is_closed.set()
-        super().close()
+        self._follow()
 
     def _ipython_display_(self) -> None:
         super()._ipython_display_()
@@ -66,21 +42,7 @@ class TrainingView(View):
             self._charts = [Chart(), Chart()]
             self._draw()
 
-    def _poll(self) -> None:
-        while not self._is_closed.wait(_POLL_S):
-            try:
-                self.look()
-            except (OSError, PmiError) as error:
-                self.say(f"{self.job.out} cannot be read: {error}", is_error=True)
-
-    def look(self) -> None:
-        """Show what is there now."""
-        with self._looking:  # a click and the thread that follows may both
-            self._look()
-
-    def _look(self) -> None:
-        is_running = self.job.is_running
-        status: dict[str, Any] = {**self.job.status()}
+    def _look(self, status: Mapping[str, Any], is_running: bool) -> None:
         is_new = self._steps.look() | self._evaluations.look()
         done = status.get("done_before", 0) + status.get("done_now", 0)
         owed = status.get("owed", 0)
@@ -101,13 +63,6 @@ class TrainingView(View):
         self.show(shown)
         if is_new:
             self._draw()
-        if status.get("error"):
-            self.say(status["error"], is_error=True)
-        elif not self.is_busy:
-            self.say(f"{self.job.out}: {status['state']}, {time.strftime('%H:%M:%S')}")
-        if self._was_running and not is_running:
-            self._refresh_saved()
-        self._was_running = is_running
 
     def _draw(self) -> None:
         if self._charts and self._steps.rows:
