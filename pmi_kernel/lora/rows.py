@@ -58,15 +58,21 @@ class LoraRows:
                 return None
             dtype = terms[0][0].dtype
             x, total = inputs[0].to(dtype), output.to(dtype)
-            for a, b in terms:
-                total = torch.baddbmm(total, torch.bmm(x, a), b)
+            for a, b in terms:  # rows that share factors are one longer row
+                along, sums = x.reshape(len(a), -1, x.shape[-1]), (len(a), -1, total.shape[-1])
+                total = torch.baddbmm(total.reshape(sums), torch.bmm(along, a), b)
+                total = total.reshape(output.shape)
             return total.to(output.dtype)
 
         return add_rows
 
     @contextmanager
     def using(self, *terms: RowFactors) -> Iterator[None]:
-        """Within the context, row i of every forward pass carries row i of each term, summed."""
+        """Within the context, row i of every forward pass carries row i of each term, summed.
+
+        A term may have fewer rows than a pass, which then is a multiple of them: so many rows in a
+        row share the factors.
+        """
         self._terms = tuple(term for term in terms if term)
         try:
             yield

@@ -66,8 +66,7 @@ class _Batch:
     Attributes:
         passages: Each passage once.
         shares: Which of them each item's memory holds, 1 or 0.
-        asked: Prompts with their answers.
-        owners: The item whose memory each is asked under.
+        asked: Prompts with their answers, of each item as many, item by item.
         local: What is rehearsed.
         under: The item whose memory each is rehearsed under; -1 for the start itself.
     """
@@ -75,7 +74,6 @@ class _Batch:
     passages: list[TrainRow]
     shares: Float[Tensor, "items passages"]
     asked: list[TrainRow]
-    owners: list[int]
     local: list[Rehearsed]
     under: list[int]
 
@@ -151,7 +149,6 @@ class RegradLearner:
             passages,
             shares,
             asked=[row for item in items for row in item.asked],
-            owners=[place for place, item in enumerate(items) for _ in item.asked],
             local=local,
             # Every second one without a memory: the start itself must stay near the base.
             under=[draw.randrange(len(items)) if at % 2 else -1 for at in range(len(local))],
@@ -364,9 +361,7 @@ class RegradLearner:
         batch: _Batch,
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss under the memories: of the answers, and of what must stay as it was."""
-        loss = losses_under(
-            self.loaded, self._rows_of(memories, batch.owners), batch.asked, self._scaling
-        )
+        loss = losses_under(self.loaded, memories, batch.asked, self._scaling)
         parts = {"answer": loss.mean()}
         total = parts["answer"]
         if batch.local:
@@ -411,6 +406,9 @@ class RegradLearner:
 def losses_under(
     loaded: LoadedModel, rows: Mapping[str, Tensor], texts: Sequence[TrainRow], scaling: float
 ) -> Float[Tensor, " rows"]:
-    """Return each text's mean loss, nats per token, row i under row i of the tensors."""
+    """Return each text's mean loss, nats per token, row i under row i of the tensors.
+
+    Where the texts are n times as many, n in a row are under the same one.
+    """
     with loaded.rows.using(row_factors(rows, scaling)):
         return losses(loaded.model, Rows(texts, loaded.device))
