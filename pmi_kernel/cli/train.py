@@ -16,12 +16,16 @@ from pmi_kernel.core.errors import ConfigError
 from pmi_kernel.core.settings import Settings
 from pmi_kernel.core.visible import visible
 
-_GPU_IDS, _PRESET = "--gpu_ids", "--preset"
+_GPU_IDS, _PRESET, _OVERWRITE = "--gpu_ids", "--preset", "--overwrite"
 
 
 def train(words: list[str]) -> int:
     """Train a system's learner, or go on with its training."""
-    from pmi_kernel.systems.learning import learner_config_class, trained_systems
+    from pmi_kernel.systems.learning import (
+        discard_training,
+        learner_config_class,
+        trained_systems,
+    )
     from pmi_kernel.training import TrainConfig
 
     if not words or words[0] in ("-h", "--help"):
@@ -30,6 +34,9 @@ def train(words: list[str]) -> int:
         return 0 if words else 2
     system = words[0]
     kind = learner_config_class(system)
+    whole = [word for word in words if word != _OVERWRITE]  # as each of several processes gets it
+    is_overwritten = whole != words
+    words = [_output_dir(word) for word in whole]
     preset, words = _taken(_PRESET, words)
     presets: Mapping[str, Mapping[str, Any]] = getattr(kind, "presets", {})
     if preset is not None and preset not in presets:
@@ -38,6 +45,12 @@ def train(words: list[str]) -> int:
             f"{', '.join(presets) or 'none'})"
         )
     changed = presets.get(preset or "", {})
+    given: dict[str, str] = {}
+    for name in (borrows := getattr(kind, "borrows", ())):
+        value, words = _taken(f"--{name}", words)
+        given |= {} if value is None else {name: value}
+    if given:
+        changed = {**changed, **kind.borrowed(given)}  # type: ignore[attr-defined]
     own = _with_defaults(_own_settings(kind), changed)
     of_training = _with_defaults(TrainConfig, changed)
 
@@ -54,11 +67,14 @@ def train(words: list[str]) -> int:
         "    out: The training's folder; a training that is there already is gone on with.\n"
         "    gpu_ids: CUDA devices to train on together, e.g. 0 2; by default one."
         + (f"\n\n{_PRESET} takes one of {', '.join(presets)} as defaults." if presets else "")
+        + (f"\n\nFiles and names for defaults: --{', --'.join(borrows)}." if borrows else "")
+        + f"\n\n--output_dir is --out; {_OVERWRITE} deletes the training in it first."
     )
     config, learner, out, gpu_ids = parse(arguments, words[1:], f"train {system}")
+    if is_overwritten:
+        discard_training(out)
     if gpu_ids:
-        given = [_PRESET, preset] if preset else []
-        return _train_on(gpu_ids, [*words, *given], out)
+        return _train_on(gpu_ids, whole, out)
     config = TrainConfig(**config.model_dump())
     return _train_shown(system, kind(**learner.model_dump()), config, out)
 
@@ -67,12 +83,20 @@ def _taken(flag: str, words: list[str]) -> tuple[str | None, list[str]]:
     """The word after a flag, or None, and the other words."""
     for place, word in enumerate(words):
         name, equals, value = word.partition("=")
-        if name == flag and equals:
+        if name.replace("-", "_") != flag.replace("-", "_"):
+            continue
+        if equals:
             return value, [*words[:place], *words[place + 1 :]]
-        if word == flag:
-            value = words[place + 1] if place + 1 < len(words) else ""
-            return value, [*words[:place], *words[place + 2 :]]
+        if place + 1 == len(words) or words[place + 1].startswith("--"):
+            raise ConfigError(f"{flag}: a value is missing")
+        return words[place + 1], [*words[:place], *words[place + 2 :]]
     return None, words
+
+
+def _output_dir(word: str) -> str:
+    """The same word, with our name for the folder."""
+    name, equals, value = word.partition("=")
+    return f"--out{equals}{value}" if name.replace("-", "_") == "__output_dir" else word
 
 
 def _with_defaults(kind: type[Settings], values: Mapping[str, Any]) -> type[Settings]:

@@ -10,8 +10,8 @@ from pmi_kernel.core.errors import DataError
 from pmi_kernel.core.metrics import normalize_answer
 from pmi_kernel.core.task import Example
 from pmi_kernel.core.text import shown
-from pmi_kernel.data.hotpot import parse_example
 from pmi_kernel.data.limits import DataLimits
+from pmi_kernel.data.passages import parse_record
 from pmi_kernel.data.sources import raw_records, resolve_source
 
 _LISTED = 20
@@ -73,7 +73,7 @@ def describe(source: str | Path) -> DataReport:
     seen: set[str] = set()
     for where, record in raw_records(source, limits, watch=digest.update):
         try:
-            example = parse_example(record, where, limits)
+            example = parse_record(record, where, limits)
         except DataError as error:
             problems.append(str(error))
             continue

@@ -1,4 +1,4 @@
-"""Data sources: the names, paths and `world:` settings that stand for questions everywhere."""
+"""Data sources: the names, paths and settings that stand for questions everywhere."""
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
@@ -9,8 +9,10 @@ from pmi_kernel.core.errors import DataError
 from pmi_kernel.core.places import fetched_dir, resource
 from pmi_kernel.core.task import Example
 from pmi_kernel.core.text import is_text, shown
-from pmi_kernel.data.hotpot import parse_example, render_examples, to_record
+from pmi_kernel.data.derived import derive, is_derived, resolved
+from pmi_kernel.data.hotpot import render_examples, to_record
 from pmi_kernel.data.limits import DataLimits
+from pmi_kernel.data.passages import parse_record
 from pmi_kernel.data.reading import read_raw
 from pmi_kernel.data.worlds import WorldStream, generate
 from pmi_kernel.data.worlds.settings import SCHEME, parse_loaded, parse_source
@@ -37,28 +39,29 @@ def load_data(source: str | Path) -> Data:
     A file is read once, so examples and hash belong together even if it is being written to.
 
     Args:
-        source: `sample` (the embedded default), `hotpotqa`, `hotpotqa-train`, a path, or fictional
-            worlds: `world:` and settings (`WorldSettings`), as in `world:hops=3,n=40,seed=1`.
+        source: `sample` (the embedded default), `hotpotqa`, `hotpotqa-train`, a path (HotpotQA's
+            layout, or questions with their passages: `data.passages`); fictional worlds: `world:`
+            and settings (`WorldSettings`), as in `world:hops=3,n=40,seed=1`; or questions made of
+            others: `first: mix: shift: mixed:` (`data.derived`).
 
     Raises:
         DataError: The settings are not right, or ask for more than can be made at once; or the file
             is missing, torn, too large, or holds an invalid record: names the file, the record
             (from 1) and the field.
     """
-    resolved, digest = resolve_source(str(source)), hashlib.sha256()
-    if _is_world(source):
-        examples = generate(parse_loaded(str(source)))
-        digest.update(render_examples(examples).encode())
-        return Data(tuple(examples), digest.hexdigest(), resolved)
+    whole, digest = resolve_source(str(source)), hashlib.sha256()
+    if (made := _made(source)) is not None:
+        digest.update(render_examples(made).encode())
+        return Data(tuple(made), digest.hexdigest(), whole)
     found: dict[str, tuple[str, Example]] = {}
     limits = DataLimits.from_environment()
     for where, record in read_raw(_path(source), limits, watch=digest.update):
-        example = parse_example(record, where, limits)
+        example = parse_record(record, where, limits)
         id_ = example.task.id
         if id_ in found:
             raise DataError(f"{where}, field '_id': {shown(id_)} stands at {found[id_][0]} already")
         found[id_] = (where.rsplit(": ", 1)[-1], example)
-    return Data(tuple(example for _, example in found.values()), digest.hexdigest(), resolved)
+    return Data(tuple(example for _, example in found.values()), digest.hexdigest(), whole)
 
 
 def load_examples(source: str | Path) -> list[Example]:
@@ -96,37 +99,39 @@ def raw_records(
     Raises:
         DataError: The settings are not right, or the file cannot be read to its end.
     """
-    if not _is_world(source):
+    made = _made(source)
+    if made is None:
         yield from read_raw(_path(source), limits, watch=watch)
         return
-    examples = generate(parse_loaded(str(source)))
-    watch(render_examples(examples).encode())
-    for number, example in enumerate(examples, start=1):
+    watch(render_examples(made).encode())
+    for number, example in enumerate(made, start=1):
         yield f"{source}: record {number}", to_record(example)
 
 
 def resolve_source(source: str) -> str:
     """Return what stands for the same data in any folder.
 
-    A data set's name is returned as it is, a path is made absolute, and the settings of a world are
-    all spelled out.
+    A data set's name is returned as it is, a path is made absolute, the settings of a world are all
+    spelled out, and so is what another source is made of.
 
     Raises:
         DataError: There is no such file, or the settings are not right.
     """
     if _is_world(source):
         return parse_source(source).source
+    if is_derived(source):
+        return resolved(source, resolve_source)
     path = _path(source)
     return source if source in _named() else str(path.resolve())
 
 
 def data_hash(source: str | Path) -> str:
-    """Return the sha256 of a data file's bytes; of a world, of those of the `.json` file it makes.
+    """Return the sha256 of a data file's bytes; of what is made, of the `.json` file it makes.
 
     Raises:
         DataError: The settings are not right, or the file cannot be read.
     """
-    if _is_world(source):
+    if _is_world(source) or is_derived(str(source)):
         return load_data(source).sha256
     path = _path(source)
     try:
@@ -138,6 +143,13 @@ def data_hash(source: str | Path) -> str:
 
 def _is_world(source: str | Path) -> bool:
     return str(source).startswith(SCHEME)
+
+
+def _made(source: str | Path) -> list[Example] | None:
+    """The questions of a source that is not read from one file."""
+    if _is_world(source):
+        return generate(parse_loaded(str(source)))
+    return derive(str(source), load_examples) if is_derived(str(source)) else None
 
 
 def _named() -> dict[str, Path]:

@@ -181,27 +181,34 @@ def _rate(lora: LoraConfig, step: int) -> float:
     return (1 + math.cos(math.pi * (1 - left))) / 2 if lora.schedule == "cosine" else 1.0
 
 
-def select_layers(rows: LoraRows, targets: Sequence[str], depth: float = 1.0) -> list[str]:
+def select_layers(
+    rows: LoraRows, targets: Sequence[str], depth: float = 1.0, *, blocks: Sequence[int] = ()
+) -> list[str]:
     """Return the names of the layers whose last part is in `targets` (all layers where empty).
 
     Args:
         rows: The hooks of the model.
         targets: Last parts of names.
         depth: Share of the blocks, the last ones; of a share of a block, the whole block.
+        blocks: Blocks by their place, from 0, instead of a share.
 
     Raises:
-        ValueError: A target matches no layer.
+        ValueError: A target matches no layer, or there is no such block.
     """
     parts = {name.rsplit(".", 1)[-1] for name in rows.layers}
     unknown = sorted(set(targets) - parts)
     if unknown:
         raise ValueError(f"no layer is called {', '.join(unknown)}; there are {sorted(parts)}")
+    if absent := [place for place in blocks if place >= len(rows.blocks)]:
+        raise ValueError(f"there is no block {absent[0]}; there are {len(rows.blocks)}, from 0")
     first = len(rows.blocks) - math.ceil(depth * len(rows.blocks))
     return [
         name
         for name in rows.layers
         if (not targets or name.rsplit(".", 1)[-1] in targets)
-        and (depth == 1 or rows.block_of(name) >= first)
+        and (
+            rows.block_of(name) in blocks if blocks else depth == 1 or rows.block_of(name) >= first
+        )
     ]
 
 

@@ -58,7 +58,7 @@ class Run:
     ) -> None:
         check_settings(settings, config)
         self.settings, self.config, self.out, self._say = settings, config, settings.out, say
-        self.data = load_data(settings.data)
+        self.data = load_data(settings.source)
         done = done_ids(self.out)
         ids = sorted(example.task.id for example in self.data.examples)
         self.num_done = sum(episode_id in done for episode_id in ids)

@@ -15,6 +15,12 @@ class RunSettings(Settings):
     data: str = "sample"
     """Questions: sample (embedded), hotpotqa, hotpotqa-train, a file in HotpotQA's layout, or
     fictional worlds, e.g. world:hops=3,n=40,seed=1,mentions=paraphrased (see data/README.md)."""
+    num_samples: Annotated[int | None, Field(ge=1, le=10**9)] = None
+    """Only the first so many questions of the data."""
+    shift: bool = False
+    """Control: give each question the context of the one before it, in the prompt as well."""
+    mixed: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Share of each context, its last paragraphs, that the next question's first ones replace."""
     out: Path = Path("runs/latest")
     """Run directory; a run that is there already is gone on with."""
     limit: Annotated[int | None, Field(ge=0, le=10**9)] = None
@@ -39,6 +45,16 @@ class RunSettings(Settings):
         if out == "":
             raise ValueError("an empty path; name a folder")
         return out
+
+    @property
+    def source(self) -> str:
+        """What is asked, as a data source: the data, arranged as the settings say."""
+        source = self.data
+        if self.num_samples is not None:
+            source = f"first:{self.num_samples}:{source}"
+        if self.mixed:
+            source = f"mixed:{self.mixed:g}:{source}"
+        return f"shift:{source}" if self.shift else source
 
 
 def check_settings(settings: RunSettings, config: SystemConfig) -> None:

@@ -214,7 +214,7 @@ def _serve(
 ) -> None:
     stages: dict[str, str] = {}
     threading.Thread(target=_beat, args=(stages, out), daemon=True).start()
-    data = load_data(settings.data)
+    data = load_data(settings.source)
     if data.sha256 != data_sha256:
         raise DataError(
             f"{data.source} was replaced while the run goes on: sha256 {data_sha256} when it "

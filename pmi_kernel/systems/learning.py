@@ -1,5 +1,6 @@
 """Training what a system learns before it is run: in this process, or in the background."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -138,6 +139,25 @@ def _request(
     config |= {name: resolve_source(config[name]) for name in _SOURCES if config.get(name)}
     settings = {**train_config.model_dump(mode="json"), "out": str(out.resolve())}
     return {"verb": "train", "system": system, "config": config, "settings": settings}
+
+
+def discard_training(out: Path) -> None:
+    """Delete a training, all of it; nothing is done where there is nothing.
+
+    Raises:
+        ConfigError: The folder holds something else, or the training is running.
+    """
+    if not out.exists():
+        return
+    with plainly(out):
+        if not any(out.iterdir()):
+            return
+        job = Job(out)
+        if job.verb != "train":
+            raise ConfigError(f"{out} holds no training, so nothing in it is overwritten")
+        if job.is_running:
+            raise ConfigError(f"{out}: the training is running; cancel it first")
+        shutil.rmtree(out)
 
 
 # -- what jobs ask ------------------------------------------------------------------------------

@@ -96,9 +96,11 @@ class RegradLearner:
         self.loaded = LoadedModel(config.model, device=config.device, dtype=config.dtype)
         self.model = self.loaded.model
         try:
-            names = select_layers(self.loaded.rows, config.targets, config.depth)
+            names = select_layers(
+                self.loaded.rows, config.targets, config.depth, blocks=config.layers
+            )
         except ValueError as error:
-            raise ConfigError(f"targets: {error}") from None
+            raise ConfigError(f"targets or layers: {error}") from None
         self._data = load_stream(config.data)
         self.num_samples = len(self._data) // config.questions
         self._dev = load_examples(config.eval_data)[: config.eval_questions]

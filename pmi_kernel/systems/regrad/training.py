@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from pmi_kernel.core.settings import Seed, Settings
+from pmi_kernel.systems.regrad.authors import FILES, NAMES, borrowed
 
 _Count = Annotated[int, Field(ge=1, le=10_000)]
 
@@ -60,6 +61,8 @@ class RegradTraining(Settings):
     }
     """Settings that go together, of the training's as well (`--preset`): for the embedded model on
     two cores, and the authors' own for three larger ones."""
+    borrows: ClassVar[tuple[str, ...]] = (*FILES, *NAMES)
+    """Flags of the authors' script that stand for settings; see `authors`."""
 
     data: str = "world:split=train,n=3000000,asked=3,paragraphs=2,unanswerable=0.08"
     """Questions to train on, as in pmi run; fictional worlds are made as they are read."""
@@ -88,6 +91,8 @@ class RegradTraining(Settings):
     """Last parts of the names of the linear layers that carry it."""
     depth: Annotated[float, Field(gt=0, le=1)] = 1 / 3
     """Share of the model's blocks that carry it, the last ones."""
+    layers: tuple[Annotated[int, Field(ge=0, le=10_000)], ...] = ()
+    """Blocks that carry it, from 0, in place of a share."""
     alpha: Literal["full", "tie", "same", "fix"] = "tie"
     """Step sizes: one a weight (full), a tensor (tie), for all (same), or not trained (fix)."""
     init_alpha: Annotated[float, Field(gt=0, le=1_000)] = 0.5
@@ -123,6 +128,15 @@ class RegradTraining(Settings):
     """Questions of a sample, so many of the data in a row, about whose passages they are asked."""
     seed: Seed = 0
     """Seeds what is drawn for a sample, the initial LoRA and the rehearsed texts."""
+
+    @classmethod
+    def borrowed(cls, given: Mapping[str, str]) -> Mapping[str, object]:
+        """Return the settings that such flags stand for.
+
+        Raises:
+            ConfigError: As `authors.borrowed`.
+        """
+        return borrowed(given)
 
     @model_validator(mode="after")
     def _fits(self) -> Self:

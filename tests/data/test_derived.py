@@ -1,0 +1,139 @@
+"""Questions made of other questions, and questions that come with their passages."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from pmi_kernel.core.errors import DataError
+from pmi_kernel.core.task import Example
+from pmi_kernel.data import data_hash, load_data, load_examples, resolve_source
+from pmi_kernel.data.check import describe
+from pmi_kernel.runs import RunSettings, run
+from tests.runs.scripts import SCRIPTED
+
+
+def with_passages(path: Path, count: int = 2, **changes: object) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    records = [
+        {
+            "test_id": number,
+            "question": f"Who wrote book {number} of {path.parent.name}?",
+            "answer": [f"Author {number}", f"A. {number}"],
+            "passages": [f"Book {number} was written by Author {number}.", "Nothing.", "Less."],
+            **changes,
+        }
+        for number in range(count)
+    ]
+    path.write_text(json.dumps(records))
+    return path
+
+
+def contexts(examples: list[Example]) -> list[tuple[str, ...]]:
+    return [tuple(paragraph.text for paragraph in one.task.context) for one in examples]
+
+
+def test_the_first_ones(sample: list[Example]) -> None:
+    assert load_examples("first:3:sample") == sample[:3]
+    assert load_examples("first:999:sample") == sample
+
+
+def test_a_shift_gives_each_question_the_context_of_the_one_before(sample: list[Example]) -> None:
+    shifted = load_examples("shift:first:5:sample")
+    assert contexts(shifted) == contexts([sample[4], *sample[:4]])
+    assert [one.task.question for one in shifted] == [one.task.question for one in sample[:5]]
+    assert all(not one.gold.supporting_facts for one in shifted)  # nothing there is their own
+    assert [one.gold.answers for one in shifted] == [one.gold.answers for one in sample[:5]]
+
+
+def test_a_share_of_the_context_is_the_next_ones(sample: list[Example]) -> None:
+    source = "world:n=3,seed=1,paragraphs=4"
+    plain, mixed = load_examples(source), load_examples(f"mixed:0.5:{source}")
+    for place, one in enumerate(mixed):
+        own, after = plain[place].task.context, plain[(place + 1) % 3].task.context
+        assert one.task.context == (*own[:2], *after[:2])
+        titles = {paragraph.title for paragraph in own[:2]}
+        assert all(fact.title in titles for fact in one.gold.supporting_facts)
+    assert load_examples(f"mixed:0:{source}") == plain
+
+
+def test_files_are_mixed_in_turn_and_keep_their_ids_apart(tmp_path: Path) -> None:
+    one = with_passages(tmp_path / "popqa" / "dev.json", 3)
+    other = with_passages(tmp_path / "hotpotqa" / "dev.json", 1)
+    ids = [example.task.id for example in load_examples(f"mix:{one},{other}")]
+    assert ids == ["popqa/dev/0", "hotpotqa/dev/0", "popqa/dev/1", "popqa/dev/2"]
+    with pytest.raises(DataError, match="two sources are called 'popqa/dev'"):
+        load_examples(f"mix:{one},{one}")
+
+
+def test_passages_become_paragraphs_and_every_answer_counts(tmp_path: Path) -> None:
+    example = load_examples(with_passages(tmp_path / "dev.json"))[1]
+    assert example.task.id == "1"
+    assert example.gold.answers == ("Author 1", "A. 1")
+    assert [paragraph.title for paragraph in example.task.context] == [
+        "Passage 1",
+        "Passage 2",
+        "Passage 3",
+    ]
+    assert example.task.context[0].text == "Book 1 was written by Author 1."
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"passages": []}, "passages"),
+        ({"passages": ["text", " "]}, "passages"),
+        ({"test_id": None}, "test_id"),
+        ({"answer": []}, "answers"),
+        ({"question": None}, "question"),
+    ],
+)
+def test_a_record_with_passages_is_checked(
+    tmp_path: Path, changes: dict[str, object], field: str
+) -> None:
+    path = with_passages(tmp_path / "dev.json", **changes)
+    with pytest.raises(DataError, match=f"record 1, field '{field}'"):
+        load_examples(path)
+    assert describe(path).num_examples == 0
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "first:0:sample",
+        "first:x:sample",
+        "first:3",
+        "first:3:",
+        "shift:",
+        "mixed:1.5:sample",
+        "mixed:sample",
+        "mix:sample",
+        "mix:sample,",
+        "mix:sample,world:n=3",
+        "shift:first:1:sample",
+        "shift:nowhere.json",
+    ],
+)
+def test_what_is_no_source_is_refused(source: str) -> None:
+    with pytest.raises(DataError):
+        load_data(source)
+
+
+def test_a_source_means_the_same_in_any_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_passages(tmp_path / "dev.json")
+    monkeypatch.chdir(tmp_path)
+    there = resolve_source("shift:first:2:dev.json")
+    assert there == f"shift:first:2:{(tmp_path / 'dev.json').resolve()}"
+    assert data_hash(there) == load_data("shift:first:2:dev.json").sha256
+    assert data_hash(there) != data_hash("first:2:dev.json")
+
+
+def test_a_run_takes_its_data_so_arranged(tmp_path: Path) -> None:
+    settings = RunSettings(out=tmp_path / "out", num_samples=4, shift=True, mixed=0.5)
+    assert settings.source == "shift:mixed:0.5:first:4:sample"
+    run(settings, SCRIPTED)
+    record = json.loads((tmp_path / "out" / "config.json").read_text())
+    assert record["data"]["sha256"] == data_hash(settings.source)
+    assert len((tmp_path / "out" / "results.jsonl").read_text().splitlines()) == 4
