@@ -19,6 +19,7 @@ _USAGE = """usage: pmi VERB [options]
   run      evaluate a system on a data set, or go on with a run: pmi run --out runs/x --train_mem
   resume   go on with a run under its own settings: pmi resume runs/x
   train    train what a system learns before it is run: pmi train SYSTEM --out runs/x
+  encode   take the gradients of a data set's passages ahead: pmi encode --data FILE
   checkpoint  check what a training wrote, and copy it: pmi checkpoint runs/x --export FOLDER
   grid     closed book, in context, injected, both, wrong passage: one table
   compare  runs side by side: pmi compare runs/a runs/b --html out.html
@@ -87,6 +88,7 @@ def _run(words: list[str]) -> int:
         "runs": look.runs,
         "grid": studies.grid,
         "train": train.train,
+        "encode": train.encode,
         "checkpoint": train.checkpoint,
         "study": studies.study,
         "blame": look.blame,

@@ -1,9 +1,10 @@
-"""`pmi train | checkpoint`: what a system learns before it is run, with a progress bar."""
+"""`pmi train | encode | checkpoint`: what is learned before a run, with a progress bar."""
 
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from copy import copy
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -193,6 +194,65 @@ def _without(flag: str, words: Sequence[str]) -> list[str]:
         is_its = (word.startswith("--") and name == flag) or (is_its and word.isdigit())
         kept += [] if is_its else [word]
     return kept
+
+
+def encode(words: list[str]) -> int:
+    """Take the gradients of a data set's passages ahead; what is there is not taken again."""
+    from tqdm.auto import tqdm
+
+    from pmi_kernel.data import load_stream
+    from pmi_kernel.systems.regrad.config import RegradConfig
+    from pmi_kernel.systems.regrad.encoding import encode
+    from pmi_kernel.systems.regrad.system import RegradSystem
+
+    kept = _with_defaults(RegradConfig, {"store": "bfloat16"})
+
+    def arguments(
+        config: kept,  # type: ignore[valid-type]
+        data: str,
+        num_samples: int | None = None,
+        batch: int = 16,
+        all_passages: bool = False,
+    ) -> tuple[RegradConfig, str, int | None, int, bool]:
+        """Take the gradients of a data set's passages ahead, for runs with the same --store.
+
+        What is there is not taken again, so it can be killed at any time; the other options are as
+        for pmi run --system regrad.
+
+        Args:
+            config: What is encoded, and how it is kept.
+            data: Questions, as in pmi run.
+            num_samples: Only the first so many questions.
+            batch: Passages in one forward and backward pass.
+            all_passages: Every paragraph of the questions, whole; else what a run would find.
+        """
+        return config, data, num_samples, batch, all_passages
+
+    config, data, num_samples, batch, is_all = parse(arguments, words, "encode")
+    tasks = (example.task for example in islice(load_stream(data), num_samples))
+    system = RegradSystem(RegradConfig(**config.model_dump()))
+    try:
+        with tqdm(unit="passage", desc="encode") as bar:
+            found = encode(
+                system,
+                tasks,
+                batch=batch,
+                is_all=is_all,
+                on_passages=bar.update,
+                say=lambda text: bar.write(visible(text), file=sys.stderr),
+            )
+    except KeyboardInterrupt:
+        say("interrupted; the same command goes on", is_error=True)
+        return INTERRUPTED
+    finally:
+        system.close()
+    say(
+        f"{found.num_passages} passages of {found.num_questions} questions: {found.num_found} "
+        f"were there, {found.num_taken} taken in {found.seconds_s:.1f} s ({found.num_cut} cut to "
+        f"what the start learns at most), {found.num_failed} have none\n"
+        f"the store has {found.num_bytes / 1e6:.1f} MB as {config.store}"
+    )
+    return 0
 
 
 def checkpoint(words: list[str]) -> int:

@@ -25,7 +25,7 @@ def with_passages(path: Path, count: int = 2, **changes: object) -> Path:
         }
         for number in range(count)
     ]
-    path.write_text(json.dumps(records))
+    path.write_text(json.dumps(records), encoding="utf-8")
     return path
 
 
@@ -136,4 +136,5 @@ def test_a_run_takes_its_data_so_arranged(tmp_path: Path) -> None:
     run(settings, SCRIPTED)
     record = json.loads((tmp_path / "out" / "config.json").read_text())
     assert record["data"]["sha256"] == data_hash(settings.source)
-    assert len((tmp_path / "out" / "results.jsonl").read_text().splitlines()) == 4
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert summary["num_episodes"] == 4

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from pmi_kernel.studies.bench.batch import crash, episodes, harness
+from pmi_kernel.studies.bench.encoding import encoding
 from pmi_kernel.studies.bench.generation import generate
 from pmi_kernel.studies.bench.injection import inject, restore, rows
 from pmi_kernel.studies.bench.one_step import one_step
@@ -19,6 +20,7 @@ BENCHMARKS: dict[str, Callable[..., object]] = {
     "episodes": episodes,
     "harness": harness,
     "one_step": one_step,
+    "encoding": encoding,
     "crash": crash,
 }
 """Every benchmark by the name that `pmi bench` takes."""

@@ -90,6 +90,9 @@ class GradientStore:
     def __len__(self) -> int:
         return len(self._index)
 
+    def __contains__(self, text: str) -> bool:
+        return _key(text) in self._index
+
     @property
     def num_bytes(self) -> int:
         """Size of all shards."""

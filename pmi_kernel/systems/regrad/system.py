@@ -164,11 +164,18 @@ class RegradSystem(ChatSystem[RegradConfig]):
         Raises:
             EngineError: There are none, or a gradient could not be taken.
         """
+        return self._learned(self._found_texts(task))[0]
+
+    def texts(self, task: Task) -> tuple[str, ...]:
+        """Return the passages that the first search of a task finds, as they are learned."""
         query = self.config.first_query or make_step0_query(task.question)
-        texts = _texts(self._retrieve(query, task))
+        return _texts(self._retrieve(query, task))
+
+    def _found_texts(self, task: Task) -> tuple[str, ...]:
+        texts = self.texts(task)
         if not texts:
             raise EngineError(f"nothing was found for {task.id!r}")
-        return self._learned(texts)[0]
+        return texts
 
     def memory(self, learned: Learned, *, gamma: float | None = None) -> LoraWeights:
         """Return the start less the weighed sum of the passages' steps, as a LoRA.
@@ -184,10 +191,7 @@ class RegradSystem(ChatSystem[RegradConfig]):
         """The gradients of texts (None: another task's), the step that tells of them, the costs."""
         if texts is None:
             assert self._learned_of is not None
-            query = self.config.first_query or make_step0_query(self._learned_of.question)
-            texts = _texts(self._retrieve(query, self._learned_of))
-            if not texts:
-                raise EngineError(f"nothing was found for {self._learned_of.id!r}")
+            texts = self._found_texts(self._learned_of)
         found = self.engine.gradients(texts, self.start)
         titles = tuple(text.partition(":")[0] for text in texts)
         weights = tuple(float(rank not in self.config.without) for rank in range(1, len(texts) + 1))
