@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from copy import copy
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import tyro
 
@@ -260,19 +260,22 @@ def checkpoint(words: list[str]) -> int:
     from pmi_kernel.training.checkpoint import export, read_checkpoint
 
     def arguments(
-        folder: Annotated[Path, tyro.conf.Positional], export: Path | None = None
-    ) -> tuple[Path, Path | None]:
+        folder: Annotated[Path, tyro.conf.Positional],
+        export: Path | None = None,
+        dtype: Literal["float32", "bfloat16"] = "float32",
+    ) -> tuple[Path, Path | None, Literal["bfloat16"] | None]:
         """Check every file of a checkpoint, and copy it without what goes on with a training.
 
         Args:
             folder: A checkpoint, or a training: its best one.
             export: Folder of the copy.
+            dtype: Of the copy's tensors: as they are, or rounded to half the room.
         """
-        return folder, export
+        return folder, export, dtype if dtype == "bfloat16" else None
 
-    folder, to = parse(arguments, words, "checkpoint")
+    folder, to, dtype = parse(arguments, words, "checkpoint")
     found = read_checkpoint(folder)
     say(f"{found.folder}: {found.meta['system']}, step {found.step}, whole; sha256 {found.sha256}")
     if to is not None:
-        say(f"{export(found, to).folder}: a copy without the training's state")
+        say(f"{export(found, to, dtype=dtype).folder}: a copy without the training's state")
     return 0

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import ConfigDict, TypeAdapter, with_config
 from safetensors import SafetensorError
@@ -180,8 +180,15 @@ def remove_partial(out: Path) -> None:
         shutil.rmtree(partial)
 
 
-def export(checkpoint: Checkpoint, to: Path) -> Checkpoint:
+def export(
+    checkpoint: Checkpoint, to: Path, *, dtype: Literal["bfloat16"] | None = None
+) -> Checkpoint:
     """Copy what was learned, without what goes on with a training, and return the copy.
+
+    Args:
+        checkpoint: What is copied.
+        to: Where to; there is nothing yet.
+        dtype: Round the float32 tensors to this: half the room, and another hash.
 
     Raises:
         ConfigError: The folder is there already, or cannot be written.
@@ -189,12 +196,27 @@ def export(checkpoint: Checkpoint, to: Path) -> Checkpoint:
     if to.exists():
         raise ConfigError(f"{to} is there already; name another folder")
     made = ("kind", "files", "sha256")
-    with writing(to, {name: v for name, v in checkpoint.meta.items() if name not in made}) as new:
+    meta = {name: value for name, value in checkpoint.meta.items() if name not in made}
+    with writing(to, {**meta, **({"rounded_to": dtype} if dtype else {})}) as new:
         for name in checkpoint.meta["files"]:
             if not _is_state(name):
                 (new / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(checkpoint.folder / name, new / name)
+                if dtype and name.endswith(".safetensors"):
+                    _copy_rounded(checkpoint.folder / name, new / name)
+                else:
+                    shutil.copyfile(checkpoint.folder / name, new / name)
     return read_checkpoint(to, system=checkpoint.meta["system"])
+
+
+def _copy_rounded(path: Path, to: Path) -> None:
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    tensors = {
+        name: tensor.bfloat16() if tensor.dtype == torch.float32 else tensor
+        for name, tensor in load_file(path).items()
+    }
+    save_file(tensors, to)
 
 
 def _is_state(name: str) -> bool:

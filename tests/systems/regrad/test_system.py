@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from pmi_kernel.cli import main
 from pmi_kernel.core.errors import ConfigError, EngineError
 from pmi_kernel.core.system import Misleads
 from pmi_kernel.core.task import Example
@@ -24,6 +25,7 @@ from pmi_kernel.reports.pages.trace_nodes import replay_nodes
 from pmi_kernel.systems import open_system
 from pmi_kernel.systems.regrad.config import RegradConfig
 from pmi_kernel.systems.regrad.system import GRADIENTS, RegradSystem
+from pmi_kernel.systems.start import read_start
 
 KINDS = [StepKind.SEARCH, GRADIENTS, StepKind.INJECT, StepKind.ANSWER]
 
@@ -210,3 +212,18 @@ def test_its_pages_show_gradients_and_credits(
     told = render_trace(trace)
     assert "nats per token before the step, weight 0" in told
     assert "nats of the answer" in told
+
+
+def test_a_start_is_exported_in_half_the_room(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole, half = tmp_path / "whole", tmp_path / "half"
+    for to, more in ((whole, ()), (half, ("--dtype", "bfloat16"))):
+        with pytest.raises(SystemExit) as caught:
+            main(["checkpoint", str(trained), "--export", str(to), *more])
+        assert caught.value.code == 0
+    (exact, _), (rounded, _) = read_start(str(whole)), read_start(str(half))
+    for name, tensor in exact.theta.items():
+        assert torch.equal(rounded.theta[name], tensor.bfloat16().float())
+    name = "adapter_model.safetensors"
+    assert (half / name).stat().st_size < 0.6 * (whole / name).stat().st_size
