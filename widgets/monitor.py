@@ -35,7 +35,8 @@ class JobMonitor(JobView):
         num_scored = self._scores.update()
         owed = status.get("owed")
         done = status.get("done_before", 0) + status.get("done_now", 0)
-        facts = [("state", status["state"]), ("done", f"{done}")]
+        total = status.get("total", done + (owed or 0))
+        facts = [("state", status["state"]), ("done", f"{done} of {total}" if total else "0")]
         if owed is not None:
             facts.append(("owed", f"{owed}"))
         if part := status.get("part"):
@@ -53,7 +54,7 @@ class JobMonitor(JobView):
         rows = [
             (
                 name,
-                "ready" if worker["is_ready"] else "starting" if is_running else "gone",
+                _worker_state(worker, is_running),
                 worker["done"],
                 worker["in_flight"],
                 worker["failed"],
@@ -88,9 +89,15 @@ class JobMonitor(JobView):
                 "toolbar.html",
                 {"buttons": [dict(zip(names, button, strict=True)) for button in buttons]},
             ),
-            Node("progress", "progress.html", {"done": done, "total": done + (owed or 0)}),
+            Node("progress", "progress.html", {"done": done, "total": total}),
             Node("facts", "facts.html", {"facts": facts}),
         ]
         if rows:
             shown.append(table_node("workers", f"Workers of {self.job.out}", columns, rows))
         self.show(shown)
+
+
+def _worker_state(worker: Mapping[str, Any], is_running: bool) -> str:
+    if not is_running:
+        return "ended"
+    return "ready" if worker["is_ready"] else "starting"

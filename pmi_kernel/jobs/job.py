@@ -100,20 +100,39 @@ class Verb:
     Attributes:
         module: Where it is done; see `Work`.
         files: What tells a folder of this kind, beside a request.
+        found: Where the function is that reads how far a folder is from what was done in it.
     """
 
     module: str
     files: tuple[str, ...]
+    found: str
 
     def load(self) -> Work:
         """Return the module."""
         return cast("Work", importlib.import_module(self.module))
 
+    def look(self, out: Path) -> Status:
+        """Return how far a folder is, where no owner left a status.
+
+        Raises:
+            ConfigError: What was done in it is damaged.
+        """
+        module, _, name = self.found.partition(":")
+        return cast("Status", getattr(importlib.import_module(module), name)(out))
+
 
 VERBS = {
-    "run": Verb("pmi_kernel.runs.background", ("config.json",)),
-    "study": Verb("pmi_kernel.studies.background", ("study.json", "accumulation.json")),
-    "train": Verb("pmi_kernel.systems.learning", ("train_log.jsonl",)),  # and a config.json too
+    "run": Verb("pmi_kernel.runs.background", ("config.json",), "pmi_kernel.runs.files:found"),
+    "study": Verb(
+        "pmi_kernel.studies.background",
+        ("study.json", "accumulation.json"),
+        "pmi_kernel.runs.files:found_cells",
+    ),
+    "train": Verb(
+        "pmi_kernel.systems.learning",
+        ("train_log.jsonl",),  # and a config.json too
+        "pmi_kernel.training.checkpoint:found",
+    ),
 }
 
 
@@ -178,8 +197,9 @@ class Job:
     def status(self) -> Status:
         """Return the last status that the owner wrote.
 
-        `state` is `lost` where it died silently, `unknown` where nothing tells; that of an owner on
-        another machine is as it was last written.
+        Where no owner left one, what was done tells: `done`, or `stopped` with something owed.
+        `state` is `lost` where an owner died silently, `unknown` where nothing tells; that of an
+        owner on another machine is as it was last written.
 
         Raises:
             ConfigError: `status.json` or `owner.json` is damaged.
@@ -194,10 +214,17 @@ class Job:
         elif state in GOING_ON and not is_running:
             if owner is not None and owner["host"] != socket.gethostname():
                 return status
-            is_told = written is not None or (self.out / LOG).exists()
-            status["state"] = State.LOST if is_told else State.UNKNOWN
+            if written is None and not (self.out / LOG).exists():
+                return self._looked_at()
+            status["state"] = State.LOST
             status["error"] = self.last_words()
         return status
+
+    def _looked_at(self) -> Status:
+        """How far it is by what was done."""
+        verb = self.verb
+        found: Status = VERBS[verb].look(self.out) if verb else {}
+        return {"workers": {}, "state": State.UNKNOWN, "error": "", **found}
 
     def last_words(self, num_lines: int = 3) -> str:
         """Return the end of the job's log."""

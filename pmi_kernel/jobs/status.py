@@ -21,6 +21,8 @@ class State(StrEnum):
     INTERRUPTED = "interrupted"
     FAILED = "failed"
     DONE = "done"
+    STOPPED = "stopped"
+    """Nothing is done now, and something is owed."""
     LOST = "lost"
     """Its owner died without a word."""
     UNKNOWN = "unknown"
@@ -49,7 +51,8 @@ class WorkerStatus(TypedDict):
 class Status(TypedDict, total=False):
     """A job; `unit` is what is counted (an episode where it is absent), `part` what is done now.
 
-    `updated` is in seconds since 1970.
+    `total` is what was done before it and what it was asked for: `done_before`, `done_now` and
+    `owed` together, but for what failed. `updated` is in seconds since 1970.
     """
 
     state: State

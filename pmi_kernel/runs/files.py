@@ -1,11 +1,13 @@
 """The small files that a run directory keeps about itself, beside those of every job."""
 
+from pathlib import Path
 from typing import Any, NotRequired
 
 from pydantic import ConfigDict, FiniteFloat, TypeAdapter, with_config
 from typing_extensions import TypedDict
 
 from pmi_kernel.core.folder import Kept
+from pmi_kernel.jobs.status import State, Status
 
 _more = with_config(ConfigDict(extra="allow"))
 
@@ -62,3 +64,38 @@ RECORD = Kept("config.json", TypeAdapter(Record), "put a copy back, or start in 
 SUMMARY = Kept(
     "summary.json", TypeAdapter(Summary), "delete it: the next `pmi resume` writes it anew"
 )
+
+
+def found(out: Path) -> Status:
+    """Return how far a run is by its summary; nothing where it has none.
+
+    Raises:
+        ConfigError: The summary is damaged.
+    """
+    summary = SUMMARY.read(out)
+    if summary is None:
+        return {}
+    done, owed = summary["num_episodes"], summary["num_pending"]
+    return _counted("episode", done, owed)
+
+
+def found_cells(out: Path) -> Status:
+    """Return how far a study is by the runs in its folder; nothing where there is none.
+
+    Raises:
+        ConfigError: A summary is damaged.
+    """
+    summaries = [SUMMARY.read(record.parent) for record in out.glob(f"*/*/{RECORD.name}")]
+    done = sum(summary is not None and not summary["num_pending"] for summary in summaries)
+    return _counted("cell", done, len(summaries) - done) if summaries else {}
+
+
+def _counted(unit: str, done: int, owed: int) -> Status:
+    return {
+        "state": State.STOPPED if owed else State.DONE,
+        "unit": unit,
+        "total": done + owed,
+        "done_before": done,
+        "done_now": 0,
+        "owed": owed,
+    }

@@ -78,7 +78,7 @@ class Supervisor:
         self._attempts: Counter[str] = Counter()
         self._waiting: deque[str] = deque()
         self._suspects: set[str] = set()
-        self._num_run = self._num_given_up = 0
+        self._num_run = self._num_given_up = self._num_asked = 0
         self._status_due_s = 0.0
         self._is_cancelled = False
         self._is_begun = False
@@ -125,6 +125,7 @@ class Supervisor:
     def _work(self) -> State:
         self._run = run = Run(self._settings, self._config, self._say)
         self._waiting.extend(run.pending)
+        self._num_asked = run.num_done + len(run.pending)
         self._on_start(run.num_done, len(self._waiting))
         if not self._waiting:
             if not run.is_recorded:
@@ -280,14 +281,15 @@ class Supervisor:
 
     def _leave(self) -> None:
         """Let the workers close their files."""
-        handles = [member.handle for member in self._members if member.handle is not None]
-        for handle in handles:
-            handle.send("stop")
+        for member in self._members:
+            if member.handle is not None:
+                member.handle.send("stop")
         deadline = time.monotonic() + 10
-        for handle in handles:
-            while handle.receive() is not None and time.monotonic() < deadline:
+        for member in self._members:
+            handle = member.handle
+            while handle and handle.receive() is not None and time.monotonic() < deadline:
                 self._launcher.wait([handle], 0.1)
-            handle.kill()
+            member.end()
 
     # -- what others see ----------------------------------------------------------------------
 
@@ -299,7 +301,7 @@ class Supervisor:
         status: Status = {
             "state": state,
             "error": error,
-            "total": len(self._run.data.examples) if self._run else 0,
+            "total": self._num_asked,
             "done_before": self._run.num_done if self._run else 0,
             "done_now": self._num_run,
             "owed": left,

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NotRequired
 
 from pydantic import ConfigDict, TypeAdapter, with_config
 from safetensors import SafetensorError
@@ -16,6 +16,7 @@ from typing_extensions import TypedDict
 
 from pmi_kernel.core.errors import ConfigError
 from pmi_kernel.core.folder import Kept, write_json
+from pmi_kernel.jobs.status import State, Status
 
 STATE = "state"
 """Folder of what only a training that goes on needs."""
@@ -43,6 +44,8 @@ class Summary(TypedDict):
     system: str
     best_step: int | None
     steps: int
+    total: NotRequired[int]
+    ended: NotRequired[str | None]
 
 
 META = Kept("meta.json", TypeAdapter(Meta), "put a copy back, or take another checkpoint")
@@ -110,6 +113,23 @@ def read_checkpoint(path: Path, *, system: str | None = None) -> Checkpoint:
 def checkpoints(out: Path) -> list[Path]:
     """Return the folders of a training's whole checkpoints, the last one last."""
     return sorted(path for path in out.glob("step-*") if META.at(path).exists())
+
+
+def found(out: Path) -> Status:
+    """Return how far a training is by its summary; nothing where it has none.
+
+    Raises:
+        ConfigError: The summary is damaged.
+    """
+    summary = SUMMARY.read(out)
+    if summary is None:
+        return {}
+    done, total = summary["steps"], summary.get("total", summary["steps"])
+    is_done = summary.get("ended") in ("done", "patience")
+    owed = 0 if is_done else total - done
+    state = State.DONE if is_done else State.STOPPED
+    counts: Status = {"total": total, "done_before": done, "done_now": 0, "owed": owed}
+    return {"state": state, "unit": "step", **counts}
 
 
 def folder_of(out: Path, step: int) -> Path:

@@ -46,7 +46,7 @@ def test_runs_and_studies_are_listed_by_kind(
     assert pmi("jobs", "list", str(tmp_path)) == 0
     header, _, *rows = capsys.readouterr().out.splitlines()
     assert header.split()[:3] == ["job", "kind", "state"]
-    assert [row.split()[1:4] for row in rows] == [["run", "done", "2/60"], ["study", "done", "2/2"]]
+    assert [row.split()[1:4] for row in rows] == [["run", "done", "2/2"], ["study", "done", "2/2"]]
     assert pmi("jobs", "watch", str(pairs.out)) == 0
 
 
@@ -93,7 +93,8 @@ def test_a_folder_holds_one_kind_of_job(tmp_path: Path) -> None:
 def test_a_study_of_before_is_found_and_gone_on_with(tmp_path: Path, root: Path) -> None:
     out = Path(shutil.copytree(root / "runs" / "example_study", tmp_path / "study"))
     assert [(job.out, job.verb) for job in find_jobs(tmp_path)][:1] == [(out, "study")]
-    assert Job.attach(out).status()["state"] == "unknown"
+    status = Job.attach(out).status()
+    assert (status["state"], status["unit"], status["done_before"]) == ("done", "cell", 5)
     before = read_study(out)
     assert Job.attach(out).resume().wait()["state"] == "done"
     assert read_study(out).cells == before.cells
@@ -130,3 +131,24 @@ def test_a_run_in_this_process_is_a_job_as_well(whole: Path, tmp_path: Path) -> 
     assert Job(tmp_path).status()["state"] == "cancelled"
     assert launch(SCRIPTED, RunSettings(out=tmp_path)).wait()["state"] == "done"
     assert same(tmp_path, whole)
+
+
+def test_what_was_done_tells_where_no_owner_did(tmp_path: Path, root: Path) -> None:
+    out = Path(shutil.copytree(root / "runs" / "example", tmp_path / "example"))
+    status = Job.attach(out).status()
+    assert (status["state"], status["done_before"], status["owed"]) == ("stopped", 16, 44)
+    summary = json.loads((out / "summary.json").read_text(encoding="utf-8"))
+    (out / "summary.json").write_text(json.dumps({**summary, "num_pending": 0}), encoding="utf-8")
+    assert Job.attach(out).status()["state"] == "done"
+    (out / "summary.json").unlink()
+    assert Job.attach(out).status()["state"] == "unknown"
+
+
+def test_all_places_count_what_was_asked_for(tmp_path: Path) -> None:
+    """Four of the sample's sixty questions, then three more."""
+    for limit, done in ((4, 4), (3, 7)):
+        run(RunSettings(out=tmp_path, limit=limit), SCRIPTED)
+        status = Job(tmp_path).status()
+        counts = (status["total"], status["done_before"] + status["done_now"], status["owed"])
+        assert counts == (done, done, 0)
+        assert not any(worker["is_ready"] for worker in status["workers"].values())
