@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from widgets.charts import RunCharts
     from widgets.compare_view import CompareView
     from widgets.episode_view import EpisodeView
+    from widgets.home import Home
     from widgets.lab import InjectionLab
     from widgets.mixer import MemoryMixer
     from widgets.monitor import JobMonitor
@@ -23,6 +24,7 @@ __all__ = [
     "CardView",
     "CompareView",
     "EpisodeView",
+    "Home",
     "InjectionLab",
     "JobMonitor",
     "MemoryMixer",
@@ -37,6 +39,7 @@ _HOMES = {
     "CardView": "widgets.card_view",
     "CompareView": "widgets.compare_view",
     "EpisodeView": "widgets.episode_view",
+    "Home": "widgets.home",
     "InjectionLab": "widgets.lab",
     "JobMonitor": "widgets.monitor",
     "MemoryMixer": "widgets.mixer",

@@ -13,6 +13,10 @@ from tests.waiting import within
 NOTEBOOKS = sorted((Path(__file__).resolve().parents[2] / "notebooks").glob("*.ipynb"))
 
 LOOK = {
+    "00_start_here": (
+        'print(*(type(view).__name__ for view in home.open_job("../runs/example")))',
+        "RunCharts Replay",
+    ),
     "01_single_episode": (
         "view.run_to_injection()\nview.wait()\nprint(view.status)",
         "Ready: 3 steps so far.",
@@ -56,7 +60,7 @@ def test_a_notebook_runs_on_another_model(
         cell.source, found = SETTINGS.subn(rf"\g<0>model={tiny!r}, ", cell.source)
         cell.source = START.sub(rf"\g<0>checkpoint={str(trained)!r}, ", cell.source)
         num_changed += found
-    assert num_changed
+    assert num_changed or path.stem == "00_start_here"
     check_runs(path, notebook, tmp_path, within(20))
 
 

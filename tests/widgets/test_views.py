@@ -1,6 +1,7 @@
 """The live views without a browser: what a click does, in the view's own thread."""
 
 import re
+import shutil
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -30,6 +31,7 @@ from widgets import (
     CardView,
     CompareView,
     EpisodeView,
+    Home,
     InjectionLab,
     JobMonitor,
     Replay,
@@ -368,3 +370,27 @@ def test_a_study_is_shown_as_far_as_it_is_there(tmp_path: Path) -> None:
     view = StudyView(read_study(tmp_path))
     assert view.status == "1 of 2 cells have results."
     assert "pmi study recipes --data world:n=2" in view.html()
+
+
+def test_home_lists_what_was_run_and_opens_it(tmp_path: Path, root: Path) -> None:
+    shutil.copytree(root / "runs" / "example", tmp_path / "example")
+    shutil.copytree(root / "runs" / "example_study", tmp_path / "example_study")
+    run(RunSettings(out=tmp_path / "new", limit=2), PmiConfig(engine="scripted"))
+    home = Home(tmp_path)
+    tables = {node.key: node.data for node in home._tree if "choices" in node.data}
+    assert tables.keys() == {"run", "study"}
+    rows = {choice["text"]: choice["cells"] for choice in tables["run"]["choices"]}
+    assert rows["new"][:2] == ("done", "2 of 2")
+    assert rows["example"][:2] == ("stopped", "16 of 60")
+    home.on_choose({"id": str(tmp_path / "new")}, {})
+    assert isinstance(home.opened[0], RunCharts)
+    assert isinstance(home.opened[1], Replay)
+    (study,) = home.open_job(tmp_path / "example_study")
+    assert isinstance(study, StudyView)
+    with pytest.raises(ConfigError, match="holds no run"):
+        home.open_job(tmp_path)
+
+
+def test_home_says_where_nothing_was_run(tmp_path: Path) -> None:
+    home = Home(tmp_path / "nowhere")
+    assert home.status == f"Nothing was run in {tmp_path / 'nowhere'} yet."
