@@ -6,6 +6,7 @@ page's policy forbids scripts and the network to whatever would be left.
 
 import copy
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,9 @@ from traitlets.config import Config
 
 from pmi_kernel.core.errors import DataError
 from pmi_kernel.reports.pages.render import STYLE
+
+_VIEW, _CHART = "application/vnd.jupyter.widget-view+json", "application/vnd.plotly.v1+json"
+_STATE = "application/vnd.jupyter.widget-state+json"
 
 _SHOWN = {
     *("text/html", "text/markdown", "text/latex", "text/plain", "application/json"),
@@ -47,16 +51,22 @@ _IGNORED_IN_ADDRESSES = re.compile(r"[\x00-\x20\x7f-\xa0]+")
 
 
 class StaticViews(Preprocessor):
-    """Takes out of a notebook what a page cannot show: widgets become the HTML beside them."""
+    """Takes out of a notebook what a page cannot show.
+
+    A view becomes the HTML of its saved state, which is what was on the screen; where that is not
+    saved, the HTML beside it. A chart becomes the picture beside it, with its caption.
+    """
 
     def preprocess(
         self, nb: NotebookNode, resources: dict[str, Any]
     ) -> tuple[NotebookNode, dict[str, Any]]:
         """Return the notebook with outputs that only show, and without its widgets' state."""
         nb = copy.deepcopy(nb)
+        states = _states(nb)
         for cell in nb.cells:
             outputs = cell.get("outputs", [])
             for output in outputs:
+                _as_on_screen(output.get("data", {}), states)
                 for kind in output.get("data", {}).keys() - _SHOWN:
                     del output["data"][kind]
                 if "metadata" in output:
@@ -64,6 +74,46 @@ class StaticViews(Preprocessor):
             outputs[:] = [output for output in outputs if output.get("data", True)]
         nb.metadata.pop("widgets", None)
         return nb, resources
+
+
+def _states(nb: NotebookNode) -> dict[str, Any]:
+    """The state of each widget, by its id; what is no state is left out."""
+    saved = nb.metadata.get("widgets", {})
+    found = saved.get(_STATE, {}) if isinstance(saved, dict) else {}
+    states = found.get("state", {}) if isinstance(found, dict) else {}
+    if not isinstance(states, dict):
+        return {}
+    return {id_: one["state"] for id_, one in states.items() if isinstance(one.get("state"), dict)}
+
+
+def _as_on_screen(data: dict[str, Any], states: Mapping[str, Any]) -> None:
+    """Put what was on the screen in the place of what was saved beside it."""
+    view = data.get(_VIEW)
+    state = states.get(view.get("model_id"), {}) if isinstance(view, dict) else {}
+    if (nodes := state.get("nodes")) and (shown := _html(nodes)):
+        data["text/html"] = f'<div class="pmi pmi-static">{shown}</div>'
+    picture = data.get("image/png")
+    if _CHART in data and isinstance(picture, str):
+        caption = _joined(data.get("text/html", ""))
+        source = f"data:image/png;base64,{''.join(picture.split())}"
+        data["text/html"] = f'<figure><img alt="" src="{source}">{caption}</figure>'
+        del data["image/png"]
+
+
+def _html(nodes: object) -> str:
+    """The HTML of saved nodes, each with its children in its slot; what is no node is left out."""
+    if not isinstance(nodes, list):
+        return ""
+    parts = []
+    for node in nodes:
+        if isinstance(node, dict) and isinstance(node.get("html"), str):
+            before, slot, after = node["html"].partition("data-slot>")
+            parts.append(before + slot + (_html(node.get("children")) if slot else "") + after)
+    return "".join(parts)
+
+
+def _joined(text: object) -> str:
+    return "".join(text) if isinstance(text, list) else str(text)
 
 
 def _sizes(metadata: dict[str, Any]) -> dict[str, Any]:

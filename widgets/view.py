@@ -45,7 +45,7 @@ class View(anywidget.AnyWidget):
         self._work: queue.Queue[tuple[str, Work]] = queue.Queue()
         self._is_stopping = threading.Event()
         self._display_id = uuid.uuid4().hex
-        self._is_displayed = False
+        self._is_displayed = self._is_changed = False
         self._thread: threading.Thread | None = None
         self._start_lock = threading.Lock()
         self.on_msg(self._on_message)
@@ -54,7 +54,7 @@ class View(anywidget.AnyWidget):
 
     def show(self, tree: Sequence[Node]) -> None:
         """Show these nodes."""
-        self._tree = tree
+        self._tree, self._is_changed = tree, True
         self.nodes = [node.state() for node in tree]
 
     def say(self, text: str, *, is_error: bool = False) -> None:
@@ -77,7 +77,7 @@ class View(anywidget.AnyWidget):
 
     def _refresh_saved(self) -> None:
         """Bring what a saved notebook shows without a kernel up to date."""
-        shell = get_ipython()
+        shell, self._is_changed = get_ipython(), False
         if self._is_displayed and shell is not None:
             shell.display_pub.publish(
                 self._bundle(), transient={"display_id": self._display_id}, update=True
@@ -164,4 +164,6 @@ class View(anywidget.AnyWidget):
                 action(content.get("args", {}), content.get("values", {}))
             except (PmiError, ValueError) as error:
                 self.say(str(error), is_error=True)
+        if self._is_changed and not self.is_busy:
+            self._refresh_saved()
         self.num_replies += 1

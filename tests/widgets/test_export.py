@@ -12,7 +12,7 @@ from pmi_kernel.cli import main
 from pmi_kernel.reports.pages.render import static_html
 from pmi_kernel.reports.recording import Recording
 from tests.widgets.jupyter import Watch
-from widgets.export import clean
+from widgets.export import clean, export_notebook
 
 PIXEL = (
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGP4z8AAAAMBAQDJ/pLvAAAAAElFTkSuQmCC"
@@ -155,3 +155,44 @@ def test_what_is_no_notebook_is_told(
     assert end.value.code == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"pmi: {path}: not a notebook")
+
+
+def test_a_page_shows_a_view_as_it_was_on_the_screen(root: Path, tmp_path: Path) -> None:
+    """What is saved beside a view may be older than its state."""
+    recording = Recording(root / "runs" / "example")
+    old, new = (recording.nodes(id_) for id_ in recording.ids[:2])
+    saved = notebook(
+        {
+            "application/vnd.jupyter.widget-view+json": {"model_id": "v"},
+            "text/html": static_html(old),
+        },
+        {"application/vnd.jupyter.widget-view+json": {"model_id": "w"}, "text/html": "<p>kept</p>"},
+        markdown="",
+    )
+    state = {
+        "v": {"state": {"nodes": [node.state() for node in new]}},
+        "w": {"state": {"nodes": 3}},
+    }
+    saved.metadata["widgets"] = {"application/vnd.jupyter.widget-state+json": {"state": state}}
+    path = tmp_path / "view.ipynb"
+    nbformat.write(saved, path)
+    shown = BeautifulSoup(export_notebook(path), "html.parser")
+    (view,) = shown.select(".pmi-static")
+    whole = BeautifulSoup(clean(static_html(new)), "html.parser")
+    assert view.get_text() == whole.get_text()
+    assert recording.trace(recording.ids[0]).task.question not in shown.get_text()
+    assert "kept" in shown.get_text()
+
+
+def test_a_page_has_the_charts_as_pictures(tmp_path: Path) -> None:
+    path = tmp_path / "chart.ipynb"
+    drawn = {
+        "application/vnd.plotly.v1+json": {"data": [], "layout": {}},
+        "image/png": PIXEL,
+        "text/html": "<p><em>The caption</em></p>",
+    }
+    nbformat.write(notebook(drawn, markdown=""), path)
+    shown = BeautifulSoup(export_notebook(path), "html.parser")
+    (figure,) = shown.select("figure")
+    assert figure.get_text().strip() == "The caption"
+    assert figure.select("img")[0]["src"] == f"data:image/png;base64,{PIXEL}"
