@@ -5,8 +5,11 @@ page's policy forbids scripts and the network to whatever would be left.
 """
 
 import copy
+import json
 import re
-from collections.abc import Mapping
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +19,7 @@ from bleach.css_sanitizer import ALLOWED_CSS_PROPERTIES, CSSSanitizer
 from nbconvert.exporters import HTMLExporter
 from nbconvert.preprocessors import Preprocessor
 from nbformat import NotebookNode, ValidationError
+from plotly.offline import get_plotlyjs
 from traitlets.config import Config
 
 from pmi_kernel.core.errors import DataError
@@ -23,6 +27,7 @@ from pmi_kernel.reports.pages.render import STYLE
 
 _VIEW, _CHART = "application/vnd.jupyter.widget-view+json", "application/vnd.plotly.v1+json"
 _STATE = "application/vnd.jupyter.widget-state+json"
+_FIGURES = "pmi_figures"
 
 _SHOWN = {
     *("text/html", "text/markdown", "text/latex", "text/plain", "application/json"),
@@ -54,7 +59,8 @@ class StaticViews(Preprocessor):
     """Takes out of a notebook what a page cannot show.
 
     A view becomes the HTML of its saved state, which is what was on the screen; where that is not
-    saved, the HTML beside it. A chart becomes the picture beside it, with its caption.
+    saved, the HTML beside it. A chart becomes the picture beside it, with its caption; without a
+    picture it becomes a place for `_with_charts` to draw it in.
     """
 
     def preprocess(
@@ -62,11 +68,11 @@ class StaticViews(Preprocessor):
     ) -> tuple[NotebookNode, dict[str, Any]]:
         """Return the notebook with outputs that only show, and without its widgets' state."""
         nb = copy.deepcopy(nb)
-        states = _states(nb)
+        states, figures = _states(nb), resources.setdefault(_FIGURES, [])
         for cell in nb.cells:
             outputs = cell.get("outputs", [])
             for output in outputs:
-                _as_on_screen(output.get("data", {}), states)
+                _as_on_screen(output.get("data", {}), states, figures)
                 for kind in output.get("data", {}).keys() - _SHOWN:
                     del output["data"][kind]
                 if "metadata" in output:
@@ -86,16 +92,23 @@ def _states(nb: NotebookNode) -> dict[str, Any]:
     return {id_: one["state"] for id_, one in states.items() if isinstance(one.get("state"), dict)}
 
 
-def _as_on_screen(data: dict[str, Any], states: Mapping[str, Any]) -> None:
+def _as_on_screen(data: dict[str, Any], states: Mapping[str, Any], figures: list[Any]) -> None:
     """Put what was on the screen in the place of what was saved beside it."""
     view = data.get(_VIEW)
-    state = states.get(view.get("model_id"), {}) if isinstance(view, dict) else {}
+    state = states.get(str(view.get("model_id")), {}) if isinstance(view, dict) else {}
+    match state.get("outputs"):
+        case [{"data": dict(drawn)}, *_]:  # of a chart's place
+            data.clear()
+            data.update(drawn)
     if (nodes := state.get("nodes")) and (shown := _html(nodes)):
         data["text/html"] = f'<div class="pmi pmi-static">{shown}</div>'
     picture = data.get("image/png")
-    if _CHART in data and isinstance(picture, str):
-        caption = _joined(data.get("text/html", ""))
-        source = f"data:image/png;base64,{''.join(picture.split())}"
+    caption = _joined(data.get("text/html", ""))
+    if _CHART in data and not isinstance(picture, str):
+        data["text/html"] = f'<figure><div data-figure="{len(figures)}"></div>{caption}</figure>'
+        figures.append(data[_CHART])
+    elif _CHART in data:
+        source = f"data:image/png;base64,{''.join(str(picture).split())}"
         data["text/html"] = f'<figure><img alt="" src="{source}">{caption}</figure>'
         del data["image/png"]
 
@@ -161,7 +174,9 @@ def export_settings() -> dict[str, Any]:
 
 
 def export_notebook(path: Path) -> str:
-    """Return a notebook as one HTML page that runs no script and makes no network request.
+    """Return a notebook as one HTML page that makes no network request.
+
+    It runs no script, but for plotly's where it has charts that no picture was saved of.
 
     Raises:
         DataError: The file is no notebook.
@@ -172,5 +187,28 @@ def export_notebook(path: Path) -> str:
     except (ValueError, ValidationError, AttributeError, KeyError, TypeError) as error:
         raise DataError(f"{path}: not a notebook ({str(error).splitlines()[0]})") from None
     exporter = HTMLExporter(config=Config(export_settings()))
-    body, _ = exporter.from_notebook_node(notebook, {"metadata": {"name": path.stem}})
-    return body
+    body, resources = exporter.from_notebook_node(notebook, {"metadata": {"name": path.stem}})
+    figures = resources.get(_FIGURES)
+    return _with_charts(body, figures) if figures else str(body)
+
+
+_DRAW = """
+const figures = JSON.parse(document.getElementById("pmi-figures").textContent);
+for (const place of document.querySelectorAll("[data-figure]")) {
+  const figure = figures[Number(place.dataset.figure)];
+  if (figure) Plotly.newPlot(place, figure.data, figure.layout, {responsive: true});
+}
+"""
+
+
+def _with_charts(body: str, figures: Sequence[Any]) -> str:
+    """A page that draws its charts: the policy lets these very scripts run, and no other."""
+    scripts = (get_plotlyjs(), _DRAW)
+    digests = (b64encode(sha256(script.encode()).digest()).decode() for script in scripts)
+    allowed = " ".join(f"'sha256-{digest}'" for digest in digests)
+    told = json.dumps(figures).replace("<", "\\u003c")
+    end = f'<script type="application/json" id="pmi-figures">{told}</script>'
+    end += "".join(f"<script>{script}</script>" for script in scripts)
+    head = body.replace("default-src 'none';", f"default-src 'none'; script-src {allowed};", 1)
+    before, mark, after = head.rpartition("</body>")
+    return before + end + mark + after

@@ -2,10 +2,10 @@
 
 import html
 import json
-import uuid
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+import ipywidgets
 import plotly.graph_objects as go
 from IPython.display import display
 from plotly.subplots import make_subplots
@@ -22,19 +22,24 @@ if TYPE_CHECKING:
 
 
 class Chart:
-    """A place in a cell's output where figures are drawn, one after the other, from any thread."""
+    """A place where figures are drawn, one after the other, from any thread.
+
+    It is a widget's, so that a page that is loaded anew has the chart, and goes on being drawn in.
+    """
 
     def __init__(self) -> None:
-        self._id = uuid.uuid4().hex
-        display({"text/html": ""}, raw=True, display_id=self._id)
+        self._place = ipywidgets.Output()
+        display(self._place)
 
     def draw(self, figure: go.Figure, caption: str) -> None:
         """Draw a figure; the caption stands where no chart can be drawn."""
-        words = {"text/html": f"<p><em>{html.escape(caption)}</em></p>"}
-        drawn = {"application/vnd.plotly.v1+json": json.loads(figure.to_json()), **words}
+        data = {
+            "application/vnd.plotly.v1+json": json.loads(figure.to_json()),
+            "text/html": f"<p><em>{html.escape(caption)}</em></p>",
+        }
         # Plotly's renderer ignores updates of a chart that it has drawn: blank it in between.
-        display(words, raw=True, display_id=self._id, update=True)
-        display(drawn, raw=True, display_id=self._id, update=True)
+        self._place.outputs = ()
+        self._place.outputs = ({"output_type": "display_data", "data": data, "metadata": {}},)
 
 
 def sweep_figure(points: Sequence[SweepPoint]) -> go.Figure:

@@ -196,3 +196,30 @@ def test_a_page_has_the_charts_as_pictures(tmp_path: Path) -> None:
     (figure,) = shown.select("figure")
     assert figure.get_text().strip() == "The caption"
     assert figure.select("img")[0]["src"] == f"data:image/png;base64,{PIXEL}"
+
+
+def test_charts_without_a_picture_are_drawn_by_plotlys_script_alone(
+    tmp_path: Path, page: Page, watch: Watch
+) -> None:
+    """The policy of such a page names its two scripts; what else a notebook brings does not run."""
+    figure = {"data": [{"type": "bar", "y": [1, 2]}], "layout": {"title": {"text": "</script>T"}}}
+    place = {
+        "outputs": [
+            {
+                "output_type": "display_data",
+                "data": {"application/vnd.plotly.v1+json": figure, "text/html": "<em>words</em>"},
+            }
+        ]
+    }
+    saved = notebook(
+        {"application/vnd.jupyter.widget-view+json": {"model_id": "c"}, "text/plain": "Output()"}
+    )
+    saved.metadata["widgets"] = {
+        "application/vnd.jupyter.widget-state+json": {"state": {"c": {"state": place}}}
+    }
+    path = tmp_path / "charts.ipynb"
+    nbformat.write(saved, path)
+    page.set_content(export_notebook(path))
+    page.locator(".js-plotly-plot .bars path").first.wait_for()
+    assert page.locator("figure em").inner_text() == "words"
+    assert page.evaluate("window.hacked") is None

@@ -292,7 +292,7 @@ def test_the_page_reads_well_to_a_screen_reader(scripted: Notebook, pictures: Pa
 
 
 def test_a_sweep_draws_its_charts_and_can_be_cancelled(
-    scripted: Notebook, page: Page, watch: Watch
+    scripted: Notebook, page: Page, lab: Lab, watch: Watch
 ) -> None:
     bench = page.locator(".pmi", has=page.get_by_role("button", name="Run the sweep"))
     bench.get_by_role("button", name="Run the sweep").click()
@@ -304,6 +304,17 @@ def test_a_sweep_draws_its_charts_and_can_be_cancelled(
     expect(page.locator(".plot-container")).to_have_count(2)
     expect(page.locator(".jp-OutputArea .legend").first).to_contain_text("lr 0.001, rank 8")
     bench.get_by_role("button", name="Cancel").click()
+
+    # The page loaded anew, on the same kernel: the charts are back, and drawn in again.
+    scripted.command("File", "docmanager:save")
+    expect(page.locator(".lm-TabBar-tab.jp-mod-dirty")).to_have_count(0)
+    page.goto(lab.address("scripted.ipynb"))
+    expect(page.locator(".plot-container")).to_have_count(2)
+    bench.get_by_label("Snippet to inject").fill("Other words to learn.")
+    bench.get_by_label("mem_rank").fill("4")
+    bench.get_by_role("button", name="Run the sweep").click()
+    expect(page.locator(".jp-OutputArea .legend").first).to_contain_text("lr 0.001, rank 4")
+    expect(page.locator(".plot-container")).to_have_count(2)
     expect_clean(watch)
 
 
@@ -326,13 +337,13 @@ class Batch(Notebook):
         expect(self.monitor.locator("dd").first).to_have_text(state, timeout=1000 * within(20))
 
     def num_done(self) -> int:
-        return int(self.fact("done"))
+        return int(self.fact("done").split()[0])
 
     def expect_more_than(self, done: int) -> None:
         self.page.wait_for_function(
             "(least) => [...document.querySelectorAll('.pmi dl')].some((list) => "
             "[...list.querySelectorAll('dt')].some((dt) => dt.textContent === 'done' && "
-            "Number(dt.nextElementSibling.textContent) > least))",
+            "parseInt(dt.nextElementSibling.textContent) > least))",
             arg=done,
         )
 
