@@ -165,7 +165,7 @@ def test_a_wheels_lab_serves_a_copy_of_the_notebooks(
     home: Path, tmp_path: Path, root: Path
 ) -> None:
     with lab(home, tmp_path, "--copy", "mine") as url:
-        first = "notebooks/01_single_episode.ipynb"
+        first = "notebooks/00_start_here.ipynb"
         with urllib.request.urlopen(f"{url}files/{first}?token=only-a-test") as answer:
             assert answer.read() == (root / first).read_bytes()
         with urllib.request.urlopen(f"{url}lab/tree/{first}?token=only-a-test") as answer:
@@ -173,7 +173,7 @@ def test_a_wheels_lab_serves_a_copy_of_the_notebooks(
     copies = {path.relative_to(tmp_path / "mine") for path in (tmp_path / "mine").rglob("*.json*")}
     assert Path("runs/example/episode_trace.jsonl") in copies
     assert Path("runs/example_study/study.json") in copies
-    assert len(list((tmp_path / "mine/notebooks").iterdir())) == 5
+    assert len(list((tmp_path / "mine/notebooks").iterdir())) == 6
 
 
 def test_a_lab_without_notebooks_says_how_to_have_them(home: Path, tmp_path: Path) -> None:

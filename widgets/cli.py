@@ -14,7 +14,7 @@ from widgets.export import export_notebook, export_settings
 
 Say = Callable[[str], object]
 
-_FIRST = "notebooks/01_single_episode.ipynb"
+_FIRST = "notebooks/00_start_here.ipynb"
 _OVERRIDES = {
     # Without their state, the views of a saved notebook would be "model not found".
     "@jupyter-widgets/jupyterlab-manager:plugin": {"saveState": True},
