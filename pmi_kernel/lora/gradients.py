@@ -50,6 +50,7 @@ class Rows:
             chosen[row, max(1, text.num_given) - 1 : size - 1] = True
         self.targets: Int64[Tensor, " chosen"] = self.ids.roll(-1, 1)[chosen].to(device)
         self.owners: Int64[Tensor, " chosen"] = chosen.nonzero()[:, 0].to(device)
+        self.is_first: Bool[Tensor, " chosen"] = self.owners.diff(prepend=self.owners[:1] - 1) > 0
         self.ids, self.chosen = self.ids.to(device), chosen.to(device)
 
     @property
@@ -57,11 +58,14 @@ class Rows:
         """Tokens that carry loss."""
         return len(self.targets)
 
-    def mean(self, values: Float[Tensor, " chosen"]) -> Float[Tensor, " rows"]:
-        """Return each row's mean of what its chosen places have."""
-        rows = len(self.ids)
-        counts = torch.bincount(self.owners, minlength=rows)
-        return values.new_zeros(rows).index_add(0, self.owners, values) / counts
+    def mean(
+        self, values: Float[Tensor, " chosen"], *, first: float = 1.0
+    ) -> Float[Tensor, " rows"]:
+        """Return each row's mean of what its chosen places have; the first one counts so much."""
+        weights = torch.where(self.is_first, first, 1.0).to(values)
+        zeros = values.new_zeros(len(self.ids))
+        totals = zeros.index_add(0, self.owners, weights * values)
+        return totals / zeros.index_add(0, self.owners, weights)
 
 
 def logits_of(
@@ -86,11 +90,18 @@ def head_logits(
     return logits if cap is None else torch.tanh(logits / cap) * cap
 
 
-def losses(model: nn.Module, rows: Rows) -> Float[Tensor, " rows"]:
-    """Return each row's mean next-token loss, in nats per token, under what is in force."""
+def losses(model: nn.Module, rows: Rows, *, first: float = 1.0) -> Float[Tensor, " rows"]:
+    """Return each row's mean next-token loss, in nats per token, under what is in force.
+
+    Args:
+        model: A causal language model.
+        rows: The texts.
+        first: How many times the first token that carries loss counts.
+    """
     logits = logits_of(model, rows.ids, rows.chosen)
     logits = logits.to(torch.promote_types(torch.float32, logits.dtype))
-    return rows.mean(nn.functional.cross_entropy(logits, rows.targets, reduction="none"))
+    found = nn.functional.cross_entropy(logits, rows.targets, reduction="none")
+    return rows.mean(found, first=first)
 
 
 def passage_gradients(

@@ -363,7 +363,9 @@ class RegradLearner:
         batch: _Batch,
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss under the memories: of the answers, and of what must stay as it was."""
-        loss = losses_under(self.loaded, memories, batch.asked, self._scaling)
+        loss = losses_under(
+            self.loaded, memories, batch.asked, self._scaling, first=self.config.first_token
+        )
         parts = {"answer": loss.mean()}
         total = parts["answer"]
         if batch.local:
@@ -406,11 +408,16 @@ class RegradLearner:
 
 
 def losses_under(
-    loaded: LoadedModel, rows: Mapping[str, Tensor], texts: Sequence[TrainRow], scaling: float
+    loaded: LoadedModel,
+    rows: Mapping[str, Tensor],
+    texts: Sequence[TrainRow],
+    scaling: float,
+    *,
+    first: float = 1.0,
 ) -> Float[Tensor, " rows"]:
     """Return each text's mean loss, nats per token, row i under row i of the tensors.
 
     Where the texts are n times as many, n in a row are under the same one.
     """
     with loaded.rows.using(row_factors(rows, scaling)):
-        return losses(loaded.model, Rows(texts, loaded.device))
+        return losses(loaded.model, Rows(texts, loaded.device), first=first)

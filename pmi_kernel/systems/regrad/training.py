@@ -106,6 +106,9 @@ class RegradTraining(Settings):
     outer_loss: bool = True
     """Train for the answers after the step; without it for the passages' text alone, the plain
     next-token baseline."""
+    first_token: Annotated[float, Field(gt=0, le=1_000)] = 1.0
+    """How many times the first token of an answer counts in its loss. It has to be found by the
+    question alone, and once it is there the others follow from it."""
     passages: Annotated[tuple[_Count, ...], Field(min_length=1)] = (1, 1, 2, 3, 4, 6, 8)
     """How many passages a question's memory holds, one of these at random; those that do not answer
     it are other questions' of the micro-batch."""
