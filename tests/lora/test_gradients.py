@@ -176,3 +176,28 @@ def test_a_start_that_does_not_fit_is_refused(model: Tiny, tmp_path: Path) -> No
         )
         with pytest.raises(ConfigError, match=message):
             Start.load(tmp_path)
+
+
+def test_rows_in_a_row_share_factors(model: Tiny) -> None:
+    """Two texts under one memory, two under another: as if each had factors of its own."""
+    texts = [*ASKED, *reversed(ASKED)]
+    changes = {name: torch.full_like(tensor, 0.02) for name, tensor in model.theta.items()}
+    both = {name: torch.stack([t, t + changes[name]]) for name, t in model.theta.items()}
+    four = {name: tensor.repeat_interleave(2, dim=0) for name, tensor in both.items()}
+    batch = Rows(texts, torch.device("cpu"))
+    with model.rows.using(row_factors(both, SCALING)):
+        shared = losses(model.model, batch)
+    with model.rows.using(row_factors(four, SCALING)):
+        own = losses(model.model, batch)
+    torch.testing.assert_close(shared, own, rtol=1e-12, atol=1e-12)
+    assert not torch.allclose(shared[:2], shared[2:].flip(0))
+
+
+def test_the_first_token_counts_as_often_as_it_is_said(model: Tiny) -> None:
+    with torch.no_grad():
+        plain = losses(model.model, Rows(ASKED, torch.device("cpu")))
+        found = losses(model.model, Rows(ASKED, torch.device("cpu")), first=3.0)
+        only = [TrainRow(row.token_ids[: row.num_given + 1], row.num_given) for row in ASKED]
+        first = losses(model.model, Rows(only, torch.device("cpu")))
+    sizes = torch.tensor([len(row.token_ids) - row.num_given for row in ASKED])
+    torch.testing.assert_close(found, (plain * sizes + 2 * first) / (sizes + 2))
