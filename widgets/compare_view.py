@@ -6,7 +6,8 @@ from typing import Any
 
 from pmi_kernel.core.figures import FIGURES
 from pmi_kernel.reports.compare import Difference, compare
-from pmi_kernel.reports.pages.render import Node, table_node
+from pmi_kernel.reports.pages.compared import compared_nodes
+from pmi_kernel.reports.pages.render import Node
 from pmi_kernel.reports.pages.trace_nodes import branch_node, gold_of, head_node, prediction_of
 from pmi_kernel.reports.recording import Recording
 from widgets.view import View
@@ -45,7 +46,7 @@ class CompareView(View):
         self._refresh_saved()
 
     def _show(self) -> None:
-        nodes = [table_node(key, *table) for key, table in self.comparison.tables().items()]
+        nodes = compared_nodes(self.comparison)
         nodes += [self._choices(difference) for difference in self.comparison.differences]
         if self._chosen:
             nodes += self._pair(*self._chosen)

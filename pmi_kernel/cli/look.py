@@ -147,7 +147,8 @@ def show(words: list[str]) -> int:
 def compare(words: list[str]) -> int:
     """Compare runs on the episodes that they share."""
     import pmi_kernel.reports.compare as comparing
-    from pmi_kernel.reports.pages.render import page, table_node
+    from pmi_kernel.reports.pages.compared import compared_nodes
+    from pmi_kernel.reports.pages.render import page
 
     def arguments(
         runs: Annotated[tuple[Path, ...], tyro.conf.Positional],
@@ -173,11 +174,10 @@ def compare(words: list[str]) -> int:
         raise ConfigError("name one run or more")
     comparison = comparing.compare(runs, is_forced=is_forced)
     say(comparison.render())
-    tables = [table_node(key, *table) for key, table in comparison.tables().items()]
     texts = {
         "csv": lambda: comparison.frame().to_csv(index=False),
         "latex": lambda: comparison.frame().to_latex(index=False, float_format="%.2f", escape=True),
-        "html": lambda: page("Runs compared", tables),
+        "html": lambda: page("Runs compared", compared_nodes(comparison)),
     }
     for kind, path in targets.items():
         if path is not None:

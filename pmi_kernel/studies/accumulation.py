@@ -38,6 +38,11 @@ STUDY = "accumulation.json"
 STATES = ("before", "after_first", "after_both")
 """The states of the weights in which a question is asked."""
 _MEMORIES = ("by_first", "by_second")
+FIGURES_OF_PAIRS = (
+    *(f"answered_{state}" for state in STATES),
+    *(f"gold_nats_{memory}" for memory in _MEMORIES),
+)
+"""The figures that such a study shows, of the first and of the second question."""
 
 
 class AccumulationSettings(Settings):
@@ -112,21 +117,25 @@ class Accumulation:
                 figures[f"{name}_nats_{label}"] = mean_of(f"gold_nats_{label}", changes)
         return figures
 
-    def table(self) -> tuple[tuple[str, ...], Sequence[tuple[str, ...]]]:
-        """Return columns and rows; every number with its interval and n."""
+    def asked(self, mode: str, name: str) -> dict[str, Interval]:
+        """Return the figures of a mode's first or second questions, by their names in `FIGURES`."""
+        found = self.figures(mode)
         shown = {state: f"answered_{state}" for state in STATES}
         shown |= {f"nats_{memory}": f"gold_nats_{memory}" for memory in _MEMORIES}
+        return {figure: found[f"{name}_{key}"] for key, figure in shown.items()}
+
+    def table(self) -> tuple[tuple[str, ...], Sequence[tuple[str, ...]]]:
+        """Return columns and rows; every number with its interval and n."""
         rows = [
             (
                 mode,
                 f"{name} question",
-                *(show_with_n(figure, found[f"{name}_{key}"]) for key, figure in shown.items()),
+                *(show_with_n(figure, one) for figure, one in self.asked(mode, name).items()),
             )
             for mode in self.pairs
-            for found in [self.figures(mode)]
             for name in ("first", "second")
         ]
-        return ("accumulate", "asked", *(FIGURES[one].heading for one in shown.values())), rows
+        return ("accumulate", "asked", *(FIGURES[one].heading for one in FIGURES_OF_PAIRS)), rows
 
     @property
     def caption(self) -> str:

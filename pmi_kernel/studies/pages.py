@@ -1,4 +1,4 @@
-"""A study as a page: its tables, what is gained for what it costs, and how to repeat it."""
+"""A study as a page: what it found, in pictures, in tables, and how to repeat it."""
 
 from collections.abc import Sequence
 
@@ -7,9 +7,10 @@ from plotly.subplots import make_subplots
 
 from pmi_kernel.core.figures import FIGURES
 from pmi_kernel.reports.pages.charts import COLOURS, bars, errors, pictures, styled
-from pmi_kernel.reports.pages.render import Node, page, table_node
-from pmi_kernel.studies.accumulation import STATES, Accumulation
-from pmi_kernel.studies.recipes import Cell, Study
+from pmi_kernel.reports.pages.figures import figures_node
+from pmi_kernel.reports.pages.render import Node, fold_node, found_node, page, table_node
+from pmi_kernel.studies.accumulation import FIGURES_OF_PAIRS, STATES, Accumulation
+from pmi_kernel.studies.recipes import COLUMNS, Cell, Study
 
 _BARS = ("answered_before", "answered_after", "rephrased_after", "answered_wrong")
 
@@ -21,23 +22,81 @@ def study_page(study: Study | Accumulation, command: str) -> str:
         study: What was found.
         command: The command that makes it again.
     """
-    title = "Recipes for injection" if isinstance(study, Study) else "Memories on memories"
-    facts = Node("facts", "facts.html", {"facts": [("made by", command), *study.facts.items()]})
+    head, *rest = study_nodes(study, command)
     shown = pictures(study_figures(study))
-    return page(title, [facts, *study_nodes(study)], pictures=shown)
+    return page(str(head.data["title"]), [head], pictures=shown, below=rest)
 
 
-def study_nodes(study: Study | Accumulation) -> list[Node]:
-    """Return a study's tables, and of a recipe study the commands that repeat the cells."""
+def study_nodes(study: Study | Accumulation, command: str = "") -> list[Node]:
+    """Return what a study found in a sentence, its tables, and folded what repeats it.
+
+    Args:
+        study: What was found.
+        command: The command that makes it again, where it is known.
+    """
+    made = [("made by", command)] if command else []
+    facts = Node("facts", "facts.html", {"facts": [*made, *study.facts.items()]})
     if isinstance(study, Accumulation):
-        return [table_node("accumulation", study.caption, *study.table())]
+        rows = [
+            ({"accumulate": mode, "asked": f"{name} question"}, study.asked(mode, name))
+            for mode in study.pairs
+            for name in ("first", "second")
+        ]
+        table = figures_node("accumulation", study.caption, rows, FIGURES_OF_PAIRS, called="pairs")
+        head = found_node("Memories on memories", _found_of_pairs(study))
+        return [head, table, fold_node("made", "How it was made", [facts])]
     tables = [
-        table_node(f"cells-{source}", f"{source}. {study.caption}", *study.table(source))
+        figures_node(
+            f"cells-{source}",
+            f"{source}. {study.caption}",
+            [(_labels(cell), cell.figures) for cell in study.cells if cell.source == source],
+            COLUMNS,
+            called="episodes a cell:",
+        )
         for source in study.sources
     ]
     commands = [(f"{cell.source}, {cell.name}", cell.command) for cell in study.cells]
     repeat = table_node("commands", "To repeat one cell", ("cell", "command"), commands)
-    return [*tables, repeat]
+    made_node = fold_node("made", "How it was made, and how to repeat one cell", [facts, repeat])
+    return [found_node("Recipes for injection", _found(study)), *tables, made_node]
+
+
+def _labels(cell: Cell) -> dict[str, str]:
+    return {"recipe": cell.recipe, "steps": str(cell.steps), "rank": str(cell.rank)}
+
+
+def _found(study: Study) -> str:
+    """What a recipe study came to: which cell answers the most, and what that costs."""
+    told = [cell for cell in study.cells if "answered_after" in cell.figures]
+    if not told:
+        return f"{len(study.cells)} of {study.num_cells} cells have results."
+    best = max(told, key=lambda cell: cell.figures["answered_after"].mean)
+    words = f"From weights alone {best.name} answers the most: {_said(best, 'answered_after')} %"
+    if "answered_wrong" in best.figures:
+        words += f" ({_said(best, 'answered_wrong')} % after another question's passage)"
+    if "injection_s" in best.figures:
+        words += f", at {_said(best, 'injection_s')} s an injection"
+    kept = [name for name in ("unrelated_before", "unrelated_after") if name in best.figures]
+    if len(kept) == 2:
+        before, after = (FIGURES[name].show(best.figures[name].mean) for name in kept)
+        words += f"; of unrelated questions {after} % are right, {before} % before"
+    if len(study.cells) < study.num_cells:
+        words += f". {len(study.cells)} of {study.num_cells} cells have results"
+    return f"{words}."
+
+
+def _said(cell: Cell, name: str) -> str:
+    return cell.figures[name].show(name)
+
+
+def _found_of_pairs(study: Accumulation) -> str:
+    """Whether the second memory took from the first what it gave."""
+    words = []
+    for mode in study.pairs:
+        first = study.asked(mode, "first")
+        shown = [first[f"answered_{state}"].show(f"answered_{state}") for state in STATES[1:]]
+        words.append(f"with {mode}, {shown[0]} % after its own memory and {shown[1]} % after both")
+    return f"The first question is answered: {'; '.join(words)}." if words else "No pair is done."
 
 
 def study_figures(study: Study | Accumulation) -> list[go.Figure]:

@@ -19,8 +19,10 @@ def styled(figure: go.Figure, *, height: int = 380) -> go.Figure:
         plot_bgcolor="rgba(0,0,0,0)",
         font={"color": INK},
         colorway=COLOURS,
-        margin={"l": 60, "r": 20, "t": 50, "b": 50},
+        margin={"l": 60, "r": 40, "t": 60, "b": 50},
         legend={"orientation": "h", "y": -0.2},
+        modebar={"orientation": "v", "bgcolor": "rgba(0,0,0,0)", "color": INK},  # beside the title
+        hoverlabel={"namelength": -1},
     )
     figure.update_xaxes(gridcolor="rgba(136,143,153,0.25)", zeroline=False)
     figure.update_yaxes(gridcolor="rgba(136,143,153,0.25)", zeroline=False)
@@ -49,9 +51,18 @@ def bars(
             x=list(labels),
             y=[100 * one.mean if one else None for one in shares],
             error_y=errors(shares, 100),
+            customdata=[_said(one) for one in shares],
+            hovertemplate="%{x}<br>%{customdata}",
         )
     figure.update_layout(title=title, barmode="group")
     return styled(figure, height=height)
+
+
+def _said(share: Interval | None) -> str:
+    """A share in percent with its interval and n, as a hover says it."""
+    if share is None:
+        return ""
+    return f"{100 * share.mean:.1f} % [{100 * share.low:.1f}, {100 * share.high:.1f}], n={share.n}"
 
 
 def errors(found: Sequence[Interval | None], scale: float) -> dict[str, object]:
@@ -59,6 +70,7 @@ def errors(found: Sequence[Interval | None], scale: float) -> dict[str, object]:
     return {
         "type": "data",
         "symmetric": False,
+        "color": INK,
         "array": [scale * (one.high - one.mean) if one else 0 for one in found],
         "arrayminus": [scale * (one.mean - one.low) if one else 0 for one in found],
     }

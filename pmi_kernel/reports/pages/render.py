@@ -101,6 +101,16 @@ def table_node(
     return Node(key, "table.html", {"caption": caption, "columns": columns, "rows": rows})
 
 
+def found_node(title: str, found: str) -> Node:
+    """Return a heading, with one sentence that says what was found."""
+    return Node("found", "found.html", {"title": title, "found": found})
+
+
+def fold_node(key: str, title: str, nodes: Sequence[Node]) -> Node:
+    """Return nodes that are shown when their title is clicked."""
+    return Node(key, "fold.html", {"title": title}, nodes)
+
+
 def static_html(nodes: Sequence[Node]) -> str:
     """Return nodes as HTML that needs no script, with the style sheet in it."""
     body = Markup("").join(node.html() for node in nodes)
@@ -108,14 +118,17 @@ def static_html(nodes: Sequence[Node]) -> str:
     return str(Markup('<style>{}</style><div class="pmi pmi-static">{}</div>').format(style, body))
 
 
-def page(title: str, nodes: Sequence[Node], *, pictures: str = "") -> str:
+def page(
+    title: str, nodes: Sequence[Node], *, pictures: str = "", below: Sequence[Node] = ()
+) -> str:
     """Return a whole HTML page that asks the network for nothing.
 
     Args:
         title: Its title.
         nodes: What it shows.
-        pictures: HTML of plotly's own making, script and all, shown below; without it the page
-            may run no script.
+        pictures: HTML of plotly's own making, script and all, shown under them; without it the
+            page may run no script.
+        below: What it shows under the pictures.
     """
     scripts = "; script-src 'unsafe-inline'" if pictures else ""
     return str(
@@ -124,6 +137,12 @@ def page(title: str, nodes: Sequence[Node], *, pictures: str = "") -> str:
             '<meta name="viewport" content="width=device-width">'
             '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; '
             "style-src 'unsafe-inline'; img-src data:{}\"><title>{}</title></head>\n"
-            '<body class="pmi-page"><main>{}{}</main></body></html>\n'
-        ).format(Markup(scripts), visible_line(title), Markup(static_html(nodes)), Markup(pictures))
+            '<body class="pmi-page"><main>{}{}{}</main></body></html>\n'
+        ).format(
+            Markup(scripts),
+            visible_line(title),
+            Markup(static_html(nodes)),
+            Markup(pictures),
+            Markup(static_html(below) if below else ""),
+        )
     )
