@@ -5,12 +5,13 @@ from pathlib import Path
 
 from IPython.core.getipython import get_ipython
 
-from pmi_kernel.core.figures import FIGURES, SCORES
+from pmi_kernel.core.figures import SCORES
 from pmi_kernel.core.probe import Probe
 from pmi_kernel.jobs import Job
 from pmi_kernel.reports.compare import results_frame
 from pmi_kernel.reports.intervals import mean_of
-from pmi_kernel.reports.pages.render import Node, table_node
+from pmi_kernel.reports.pages.figures import figures_node
+from pmi_kernel.reports.pages.render import Node
 from pmi_kernel.reports.recording import Recording
 from widgets.figures import Chart, ends_figure, episodes_figure, rise_figure, score_figure
 from widgets.replay import Replay
@@ -87,17 +88,17 @@ class RunCharts(View):
 
     def _describe(self) -> None:
         results = list(self._recording.results.values())
-        rows = [
-            (FIGURES[name].label, mean_of(name, [one.scores[name] for one in results]).show(name))
+        means = {
+            name: mean_of(name, [one.scores[name] for one in results])
             for name in SCORES
             if results
-        ]
-        caption = f"{self._out}: {len(results)} episodes; percent [95 % interval]"
+        }
+        caption = f"{self._out}, with 95 % intervals."
         button = {"action": "refresh", "label": "Refresh", "is_on": True, "help": "Draw again"}
         self.show(
             [
                 Node("toolbar", "toolbar.html", {"buttons": [button]}),
-                table_node("scores", caption, ("score", "percent"), rows),
+                figures_node("scores", caption, [({}, means)], SCORES, called="episodes"),
             ]
         )
         if not results:

@@ -387,7 +387,7 @@ def test_a_batch_is_launched_watched_cancelled_and_gone_on_with(
     assert notebook.num_done() == 60
     assert notebook.fact("F1 so far").endswith("%")
 
-    charts = page.locator(".pmi", has=page.get_by_text("percent [95 % interval]"))
+    charts = page.locator(".pmi", has=page.get_by_text("with 95 % intervals"))
     charts.get_by_role("button", name="Refresh").click()
     expect(charts).to_contain_text("60 episodes")
     expect(page.locator(".jp-RenderedPlotly")).to_have_count(4)
