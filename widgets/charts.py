@@ -89,9 +89,7 @@ class RunCharts(View):
     def _describe(self) -> None:
         results = list(self._recording.results.values())
         means = {
-            name: mean_of(name, [one.scores[name] for one in results])
-            for name in SCORES
-            if results
+            name: mean_of(name, [one.scores[name] for one in results]) for name in SCORES if results
         }
         caption = f"{self._out}, with 95 % intervals."
         button = {"action": "refresh", "label": "Refresh", "is_on": True, "help": "Draw again"}

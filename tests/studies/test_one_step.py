@@ -18,6 +18,7 @@ def test_what_a_step_teaches_is_told_with_intervals(
     for name in ("dev_em_1", "dev_em_4", "dev_wrong", "new_wordings_em_1", "no_answer_closed"):
         low, share, high = (figures[f"{name}{end}"] for end in ("_low", "", "_high"))
         assert 0 <= low <= share <= high <= 100
+    assert figures["answer_first_n"] + figures["answer_after_n"] == 4
     assert figures["injection_s"] > 0
     assert figures["injection_of_several_s"] > 0
     assert "new_relations_em_1" in capsys.readouterr().out

@@ -1,8 +1,10 @@
 """What one gradient step on a passage teaches, and what it breaks, beside the base model."""
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
+from pmi_kernel.core.task import Example
 from pmi_kernel.data import load_examples
 from pmi_kernel.engines.hf import HfEngine
 from pmi_kernel.reports.intervals import share_interval
@@ -26,16 +28,17 @@ def one_step(
     n: int = 208,
     seed: int = 1,
     timed: int = 8,
-    attributed: int = 40,
+    attributed: int = 60,
     out: Path | None = None,
 ) -> dict[str, float]:
     """What one gradient step teaches: shares in percent with 95 % intervals, and seconds.
 
     Asked of worlds that share no name and no sentence with training: one passage, one right among
-    four and eight, another question's passage (wrong), the base model (closed); the same in
-    wordings and of relations that training never had, and where no passage answers; well-known
-    questions kept, of those that the base model answers right. Then seconds of an injection, one
-    at a time and eight at once; and how often attribution finds the passage that answered.
+    four and eight, another question's passage (wrong), the base model (closed); one passage where
+    its sentence names the answer before what it is about, and after; the same in wordings and of
+    relations that training never had, and where no passage answers; well-known questions kept, of
+    those that the base model answers right. Then seconds of an injection, one at a time and eight
+    at once; and how often attribution finds the passage that answered.
 
     Args:
         checkpoint: As `--checkpoint` of the system.
@@ -54,9 +57,15 @@ def one_step(
         counts, _ = evaluation.counts(start, examples)
         for measure, found in counts.items():
             if found and (name == "dev" or measure in ("em_1", "closed")):
-                share = share_interval([float(one) for one in found])
-                ends = (("", share.mean), ("_low", share.low), ("_high", share.high))
-                figures |= {f"{name}_{measure}{end}": 100 * value for end, value in ends}
+                figures |= _share(f"{name}_{measure}", found)
+        if name == "dev":
+            for order, is_first in (("answer_first", True), ("answer_after", False)):
+                own = [
+                    is_right
+                    for example, is_right in zip(examples, counts["em_1"], strict=True)
+                    if _is_answer_first(example) is is_first
+                ]
+                figures |= {f"{order}_n": len(own), **_share(f"{order}_em_1", own)}
     system = RegradSystem(
         RegradConfig(checkpoint=checkpoint, topk=1, model=start.on.model, dtype="float32"), engine
     )
@@ -67,6 +76,28 @@ def one_step(
     figures["injection_of_several_s"] = _seconds(system, texts) / len(texts)
     figures |= _attributed(checkpoint, engine, attributed, seed)
     return show_figures(figures, out)
+
+
+def _share(name: str, found: Sequence[bool]) -> dict[str, float]:
+    """A share in percent with its 95 % interval; nothing where nothing was asked."""
+    if not found:
+        return {}
+    share = share_interval([float(one) for one in found])
+    ends = (("", share.mean), ("_low", share.low), ("_high", share.high))
+    return {f"{name}{end}": 100 * value for end, value in ends}
+
+
+def _is_answer_first(example: Example) -> bool:
+    """Whether the sentence that answers names the answer before what it is about.
+
+    What predicts a token is what stands before it, so a next-token gradient hardly ties such an
+    answer to what is asked ("A is B" does not teach "B is A": Berglund et al. 2023,
+    arXiv:2309.12288).
+    """
+    fact = example.gold.supporting_facts[0]
+    paragraph = next(one for one in example.task.context if one.title == fact.title)
+    sentence = paragraph.sentences[fact.sentence]
+    return 0 <= sentence.find(example.gold.answers[0]) < sentence.find(paragraph.title)
 
 
 def _seconds(system: RegradSystem, texts: list[str]) -> float:
