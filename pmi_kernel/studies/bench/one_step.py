@@ -10,7 +10,7 @@ from pmi_kernel.engines.hf import HfEngine
 from pmi_kernel.reports.intervals import share_interval
 from pmi_kernel.studies.bench.figures import show_figures
 from pmi_kernel.systems.regrad.config import RegradConfig
-from pmi_kernel.systems.regrad.evaluation import Evaluation, known_rows
+from pmi_kernel.systems.regrad.evaluation import SIZES, Evaluation, known_rows
 from pmi_kernel.systems.regrad.system import RegradSystem
 from pmi_kernel.systems.start import OWN, read_start
 
@@ -54,11 +54,13 @@ def one_step(
     figures: dict[str, float] = {"n": n}
     for name, settings in _SETS.items():
         examples = load_examples(f"world:split=dev,n={n},seed={seed},paragraphs=2{settings}")
-        counts, _ = evaluation.counts(start, examples)
+        is_whole = name == "dev"
+        sizes = SIZES if is_whole else (1,)
+        counts, _ = evaluation.counts(start, examples, sizes=sizes, is_kept_asked=is_whole)
         for measure, found in counts.items():
-            if found and (name == "dev" or measure in ("em_1", "closed")):
+            if found and (is_whole or measure in ("em_1", "closed")):
                 figures |= _share(f"{name}_{measure}", found)
-        if name == "dev":
+        if is_whole:
             for order, is_first in (("answer_first", True), ("answer_after", False)):
                 own = [
                     is_right

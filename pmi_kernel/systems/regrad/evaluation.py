@@ -55,11 +55,22 @@ class Evaluation:
         return Evaluated(measures, tuple(shown[:_SHOWN]))
 
     def counts(
-        self, start: Start, examples: Sequence[Example]
+        self,
+        start: Start,
+        examples: Sequence[Example],
+        *,
+        sizes: Sequence[int] = SIZES,
+        is_kept_asked: bool = True,
     ) -> tuple[dict[str, list[bool]], list[Mapping[str, str]]]:
         """Return the measures one by one, by name (but for `em`), and what was likeliest.
 
         Beside the measures: `closed`, the questions under the base model, without a memory.
+
+        Args:
+            start: What is evaluated.
+            examples: Questions, each with one passage that answers.
+            sizes: Passages that a memory holds.
+            is_kept_asked: Whether well-known questions are asked too.
         """
         self._start = start
         counts: dict[str, list[bool]] = defaultdict(list)
@@ -68,15 +79,17 @@ class Evaluation:
             part = examples[first : first + _TOGETHER]
             gradients = self._gradients([self._own_passage(example) for example in part])
             asked = [self._asked(example) for example in part]
-            for size in SIZES:
+            for size in sizes:
                 if size > len(part):
                     continue
                 memories = self._memories(gradients, size)
                 right, said = self._right(memories, asked)
                 counts[f"em_{size}"] += right
-                known = self._known[first % 7 :: 7] if size == 1 else self._known[first % 5 :: 5]
-                kept, _ = self._right(_turned(memories, len(known)), known)
-                counts[f"kept_{size}"] += kept
+                if is_kept_asked:
+                    every = 7 if size == 1 else 5
+                    known = self._known[first % every :: every]
+                    kept, _ = self._right(_turned(memories, len(known)), known)
+                    counts[f"kept_{size}"] += kept
                 if size == 1:
                     wrong, _ = self._right(_turned(memories, len(asked), by=1), asked)
                     counts["wrong"] += wrong
@@ -89,8 +102,9 @@ class Evaluation:
                         }
                         for example, text in zip(part, said, strict=True)
                     ]
-        none = {name: tensor[None] for name, tensor in start.theta.items()}
-        counts["kept_0"], _ = self._right(_turned(none, len(self._known)), self._known)
+        if is_kept_asked:
+            none = {name: tensor[None] for name, tensor in start.theta.items()}
+            counts["kept_0"], _ = self._right(none, self._known)
         return counts, shown
 
     def _own_passage(self, example: Example) -> TrainRow:
