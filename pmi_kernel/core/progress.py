@@ -83,12 +83,12 @@ class Report:
 
 
 def _said(phase: str, done: int, total: int | None) -> str:
-    words = [str(phase)]
+    words = [f"{phase}," if " " in phase else str(phase)]
     if total is not None or done:
         words += [_UNITS.get(phase, ""), str(done)]
     if total is not None:
         words.append(f"of {total}")
-    return " ".join(word for word in words if word)
+    return " ".join(word for word in words if word).removesuffix(",")
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,8 @@ class Watch:
     """Whoever watches: hears the reports, and may ask for a stop.
 
     Args:
-        on_report: Told of each report, one at a time, in whatever thread makes it.
+        on_report: Told of each report, one at a time, in whatever thread makes it; of none after a
+            stop was asked for.
         every_s: Of the reports of one phase it is told one in so many seconds; 0: all of them.
         above: Hears the reports too, and its stop is this one's.
     """
@@ -142,7 +143,8 @@ class Watch:
         """Pass a report on."""
         if self._on_report is not None:
             with self._lock:
-                self._hear(word, self._on_report)
+                if not self.is_stopping:  # of several threads, one may have asked for it meanwhile
+                    self._hear(word, self._on_report)
         if self._above is not None:
             self._above.tell(word)
 

@@ -10,7 +10,7 @@ import ctypes
 import functools
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import ParamSpec, TypeVar
 
 from pmi_kernel.core import progress
@@ -21,6 +21,7 @@ Result = TypeVar("Result")
 _here = threading.local()
 _thread = ThreadPoolExecutor(1, "torch", lambda: setattr(_here, "is_computing", True))
 _PAUSE_HARD = 2
+_LOOK_S = 0.2
 
 
 def compute(function: Callable[Params, Result], *args: Params.args, **kw: Params.kwargs) -> Result:
@@ -35,6 +36,8 @@ def compute(function: Callable[Params, Result], *args: Params.args, **kw: Params
     with progress.stoppable() as watch:
         running = _thread.submit(progress.carried(function), *args, **kw)
         try:
+            while not wait([running], _LOOK_S).done:
+                pass  # or a signal on the way into the wait would not be seen before its end
             return running.result()
         except KeyboardInterrupt:
             watch.stop()

@@ -94,6 +94,8 @@ class Episode:
             probe = self._observer.after_step(step) if self._observer else None
         except progress.Stopped:
             self.close()
+            if self.is_done:  # only what is measured at its end was stopped
+                return self._steps[-1]
             return self._keep(Step(StepKind.ANSWER, UNKNOWN, end_reason=EndReason.STOPPED))
         except BaseException:
             self.close()

@@ -23,7 +23,6 @@ from pmi_kernel.core.result import EvalResult
 from pmi_kernel.core.settings import SystemConfig
 from pmi_kernel.core.system import Misleads, System
 from pmi_kernel.core.task import Example, Task
-from pmi_kernel.core.trace import EndReason
 from pmi_kernel.data import load_data
 from pmi_kernel.episodes.controls import Controls
 from pmi_kernel.episodes.episode import Episode, evaluate
@@ -128,8 +127,7 @@ class Worker:
         check = verified_restore(self._system) if settings.verify_restore else nullcontext()
         with check, Episode(system, example, observer=prober) as episode:
             trace = episode.run()
-            if trace.end_reason is EndReason.STOPPED:
-                raise progress.Stopped
+            progress.check()
         result = evaluate(example, trace)
         if num_passed_over:
             costs = {**result.costs, "controls_passed_over": num_passed_over}
