@@ -145,8 +145,10 @@ class EpisodeView(View):
         self._show()
 
     def _advance(self, number: int, is_enough: Any) -> None:
+        if not self._branches:  # loading was stopped, or failed
+            self._restart()
         branch = self._on_engine(number)
-        while not self.is_stopping:
+        while not branch.episode.is_stopped:
             step = branch.episode.step()
             self._show()
             if step is None or is_enough(step):
@@ -161,7 +163,8 @@ class EpisodeView(View):
         title = f"Branch {self._num_forks}: {episode.change}"
         self._branches.append(_Branch(episode, f"branch-{self._num_forks}", title))
         self._show()
-        self._advance(len(self._branches) - 1, _never)
+        if not self.is_stopping:
+            self._advance(len(self._branches) - 1, _never)
 
     def _remove(self, number: int) -> None:
         if number == 0:
@@ -174,8 +177,9 @@ class EpisodeView(View):
         branch = self._branches[number]
         if branch.episode.system.max_concurrency == 1 and not branch.is_parked:
             self._park_all(but=branch)
-        if branch.is_parked:
-            self._park_all()
+        if branch.is_parked or branch.episode.is_stopped:
+            if branch.episode.system.max_concurrency == 1:
+                self._park_all()
             branch.episode.reopen()
             branch.is_parked = False
         return branch
@@ -202,6 +206,10 @@ class EpisodeView(View):
             return f"Done: {len(trace.steps)} steps, {trace.end_reason.replace('_', ' ')}."
         return f"Ready: {len(trace.steps)} steps so far."
 
+    def stopped_status(self) -> str:
+        """See `View.stopped_status`."""
+        return "Stopped; the memory is out. Next and Run go on from the last whole step."
+
     def _show(self) -> None:
         setup, config = self._setup, self._setup.config
         original = self._branches[0].episode if self._branches else None
@@ -210,7 +218,7 @@ class EpisodeView(View):
             ("next", "Next", not is_done, "Take one step"),
             ("run_to_injection", "Run to next injection", not is_done, "Run until weights change"),
             ("run", "Run to end", not is_done, "Run until the answer"),
-            ("stop", "Stop", True, "Stop after the step that runs now"),
+            ("stop", "Stop", True, "Stop at once, and take the memory out; the steps so far stay"),
             ("reset", "Reset", True, "Start this question again; branches go"),
         ]
         names = ("action", "label", "is_on", "help")

@@ -15,8 +15,10 @@ from IPython.core.getipython import get_ipython
 from IPython.display import display
 
 from pmi_kernel.core.errors import PmiError
+from pmi_kernel.core.progress import Stopped, Watch, watched
 from pmi_kernel.core.visible import visible
 from pmi_kernel.reports.pages.render import STYLE, Node, static_html
+from widgets.progress import Progress
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +36,7 @@ class View(anywidget.AnyWidget):
     _css = STYLE
     nodes: traitlets.List[Any] = traitlets.List().tag(sync=True)
     status = traitlets.Unicode("").tag(sync=True)
+    progress = traitlets.Unicode("").tag(sync=True)
     is_busy = traitlets.Bool(False).tag(sync=True)
     is_error = traitlets.Bool(False).tag(sync=True)
     num_replies = traitlets.Int(0).tag(sync=True)
@@ -43,7 +46,7 @@ class View(anywidget.AnyWidget):
         super().__init__()
         self._tree: Sequence[Node] = ()
         self._work: queue.Queue[tuple[str, Work]] = queue.Queue()
-        self._is_stopping = threading.Event()
+        self._watch = Watch()
         self._display_id = uuid.uuid4().hex
         self._is_displayed = self._is_changed = False
         self._thread: threading.Thread | None = None
@@ -96,20 +99,20 @@ class View(anywidget.AnyWidget):
         self._work.put((label, work))
 
     def stop(self) -> None:
-        """Drop what waits, and ask what runs to stop after its current step."""
+        """Drop what waits, and stop what runs: at the next token, training step or question."""
         if not self.is_busy:
             return
         with contextlib.suppress(queue.Empty):
             while True:
                 self._work.get_nowait()
                 self._work.task_done()
-        self._is_stopping.set()
-        self.say("Stopping after this step…")
+        self._watch.stop()
+        self.say("Stopping…")
 
     @property
     def is_stopping(self) -> bool:
         """Whether the running work should end early."""
-        return self._is_stopping.is_set()
+        return self._watch.is_stopping
 
     def wait(self) -> None:
         """Block until everything submitted is done; for scripts and tests."""
@@ -123,27 +126,34 @@ class View(anywidget.AnyWidget):
         while True:
             label, work = self._work.get()
             try:
-                self._is_stopping.clear()  # what it was meant for is over or was dropped
-                self._begin(label)
-                self._attempt(work)
+                self._attempt(label, work)
                 if self._work.unfinished_tasks == 1:
                     self._idle()
             finally:
                 self._work.task_done()
 
-    def _attempt(self, work: Work) -> None:
+    def _attempt(self, label: str, work: Work) -> None:
+        shown = Progress(self._show_progress)
+        self._watch = Watch(shown.hear)  # a stop before was meant for what is over or was dropped
+        self._begin(label)
         try:
-            work()
+            with shown, watched(self._watch):
+                work()
+        except Stopped:
+            self.say(self.stopped_status())
         except (PmiError, ValueError) as error:
             self.say(str(error), is_error=True)
         except Exception as error:
             log.exception("a view's work failed")
             self.say(f"{type(error).__name__}: {error}", is_error=True)
         else:
-            self.say("Stopped." if self._is_stopping.is_set() else self.idle_status())
+            self.say(self.stopped_status() if self.is_stopping else self.idle_status())
+
+    def _show_progress(self, text: str) -> None:
+        self.progress = visible(text)
 
     def _idle(self) -> None:
-        self._is_stopping.clear()
+        self._watch = Watch()
         self.is_busy = False
         self.on_idle()
         self._refresh_saved()
@@ -151,6 +161,10 @@ class View(anywidget.AnyWidget):
     def idle_status(self) -> str:
         """Return the line of status after work that went well."""
         return "Ready."
+
+    def stopped_status(self) -> str:
+        """Return the line of status after work that was stopped."""
+        return "Stopped."
 
     def on_idle(self) -> None:
         """Called in the view's thread when nothing is left to do."""

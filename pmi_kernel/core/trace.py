@@ -92,6 +92,8 @@ class EndReason(StrEnum):
     ANSWERED = "answered"
     PARSE_FAILURE = "parse_failure"
     MAX_STEPS = "max_steps"
+    STOPPED = "stopped"
+    """Somebody asked for it; the step that says so stands after what was done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +141,8 @@ class Trace:
         probes: One for each probed injection; empty unless probing was asked for.
         is_restored: Whether scores under the base weights were bit-equal at the end of the episode
             and at its beginning; None where it was not checked.
+        probe_s: Seconds of all measuring around the steps, which no measure of theirs counts; None
+            where nothing was measured.
     """
 
     task: Task
@@ -147,6 +151,7 @@ class Trace:
     steps: tuple[Step, ...]
     probes: tuple[Probe, ...] = ()
     is_restored: bool | None = None
+    probe_s: float | None = None
 
     @property
     def prediction(self) -> str:

@@ -10,6 +10,8 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+from pmi_kernel.core import progress
+
 Request = TypeVar("Request")
 
 
@@ -17,6 +19,7 @@ Request = TypeVar("Request")
 class _Entry(Generic[Request]):
     key: Hashable
     request: Request
+    watch: progress.Watch | None = field(default_factory=progress.current)
     result: object = None
     error: BaseException | None = None
     done: threading.Event = field(default_factory=threading.Event)
@@ -50,6 +53,9 @@ class MicroBatcher(Generic[Request]):
         linger_s: How long a leader waits for the next to come, after a batch that had company; a
             fifth of it after one that had none. Nobody waits for more than a full batch.
         gate: Entered before a batch is put together and left after it ran.
+
+    What a batch reports is heard by all who have a request in it, and it is stopped when all of
+    them want that; one of them alone stops when the batch is through.
     """
 
     def __init__(
@@ -95,6 +101,7 @@ class MicroBatcher(Generic[Request]):
                     self._changed.notify_all()
         if entry.error is not None:
             raise entry.error
+        progress.check()
         return entry.result
 
     @contextmanager
@@ -128,7 +135,11 @@ class MicroBatcher(Generic[Request]):
 
     def _fill(self, batch: Sequence[_Entry[Request]]) -> None:
         try:
-            results = self._run(batch[0].key, [entry.request for entry in batch])
+            with progress.watched(progress.together(entry.watch for entry in batch)):
+                progress.check()
+                results = self._run(batch[0].key, [entry.request for entry in batch])
+        except progress.Stopped as stopped:
+            results = [stopped] * len(batch)
         except Exception as error:
             if len(batch) > 1:
                 for entry in batch:

@@ -10,8 +10,10 @@ import ctypes
 import functools
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import ParamSpec, TypeVar
+
+from pmi_kernel.core import progress
 
 Params = ParamSpec("Params")
 Result = TypeVar("Result")
@@ -19,17 +21,27 @@ Result = TypeVar("Result")
 _here = threading.local()
 _thread = ThreadPoolExecutor(1, "torch", lambda: setattr(_here, "is_computing", True))
 _PAUSE_HARD = 2
+_LOOK_S = 0.2
 
 
 def compute(function: Callable[Params, Result], *args: Params.args, **kw: Params.kwargs) -> Result:
     """Return what a function returns, or raise what it raises, run in the computing thread.
 
-    Callers wait; what is called from that thread itself runs at once.
+    Callers wait; what is called from that thread itself runs at once. An interrupt of the caller
+    stops the function at its next report.
     """
     if getattr(_here, "is_computing", False):
         return function(*args, **kw)
     _give_team_back()
-    return _thread.submit(function, *args, **kw).result()
+    with progress.stoppable() as watch:
+        running = _thread.submit(progress.carried(function), *args, **kw)
+        try:
+            while not wait([running], _LOOK_S).done:
+                pass  # or a signal on the way into the wait would not be seen before its end
+            return running.result()
+        except KeyboardInterrupt:
+            watch.stop()
+            raise
 
 
 def _give_team_back() -> None:

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from transformers import LogitsProcessor, StoppingCriteria
 
+from pmi_kernel.core import progress
 from pmi_kernel.core.errors import EngineError
 from pmi_kernel.engines.base import Finish, Sampling
 from pmi_kernel.engines.loaded import LoadedModel
@@ -34,6 +35,7 @@ class RowControl(LogitsProcessor):
         self._rows = rows
         self._loaded = loaded
         self._width = prompt_width
+        self._most_tokens = max(row.max_tokens for row in rows)
         self._eos_ids = frozenset(loaded.eos_ids)
         self._matchers = [self._matcher(row.regex) if row.regex else None for row in rows]
         self._generators = [torch.Generator().manual_seed(row.seed) for row in rows]
@@ -41,6 +43,7 @@ class RowControl(LogitsProcessor):
         self._logprobs: list[torch.Tensor] = []
         self._ends: dict[int, tuple[int, Finish]] = {}
         self.stopping = _RowStopping(self)
+        progress.at(progress.Phase.GENERATING, 0, self._most_tokens)
 
     def _matcher(self, regex: str) -> "LLMatcher":
         from llguidance import LLMatcher  # only what is guided needs it
@@ -74,13 +77,18 @@ class RowControl(LogitsProcessor):
         return chosen
 
     def advance(self, input_ids: torch.Tensor) -> torch.Tensor:
-        """Take note of the tokens just chosen; returns which rows are at their end, `[rows]`."""
+        """Take note of the tokens just chosen; returns which rows are at their end, `[rows]`.
+
+        Raises:
+            Stopped: A stop was asked for.
+        """
         assert self._distributions is not None
         self._logprobs.append(self._distributions.gather(1, input_ids[:, -1:]).squeeze(1).cpu())
         new = input_ids[:, self._width :].tolist()
         for row, tokens in enumerate(new):
             if row not in self._ends and (finish := self._finish(row, tokens)):
                 self._ends[row] = (len(tokens), finish)
+        progress.at(progress.Phase.GENERATING, len(self._logprobs), self._most_tokens)
         return torch.tensor([row in self._ends for row in range(len(new))], device=input_ids.device)
 
     def _finish(self, row: int, tokens: list[int]) -> Finish | None:

@@ -3,6 +3,7 @@
 from types import TracebackType
 from typing import Self
 
+from pmi_kernel.core import progress
 from pmi_kernel.engines.base import Adapter, Engine
 from pmi_kernel.lora.config import LoraConfig, accumulate
 from pmi_kernel.lora.weights import LoraWeights
@@ -20,12 +21,13 @@ class Injected:
         self._engine = engine
 
     def put(self, weights: LoraWeights) -> Adapter:
-        """Put a memory in force, in place of the one that is there.
+        """Put a memory in force, in place of the one that is there; nothing stops it half way.
 
         Raises:
             EngineError: As `Engine.attach`.
         """
-        self.adapter = self._engine.attach(weights, replaces=self.adapter)
+        with progress.watched(None):
+            self.adapter = self._engine.attach(weights, replaces=self.adapter)
         return self.adapter
 
     def add(self, new: LoraWeights, lora: LoraConfig) -> Adapter:
@@ -37,14 +39,15 @@ class Injected:
         return self.put(accumulate(self.adapter.weights if self.adapter else None, new, lora))
 
     def take_out(self) -> None:
-        """Take the memory out; nothing happens where none is in force.
+        """Take the memory out, whoever asks for a stop; nothing happens where none is in force.
 
         Raises:
             EngineError: As `Engine.detach`.
         """
         if self.adapter is not None:
             adapter, self.adapter = self.adapter, None
-            self._engine.detach(adapter)
+            with progress.watched(None):
+                self._engine.detach(adapter)
 
     def __enter__(self) -> Self:
         return self

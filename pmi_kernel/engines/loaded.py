@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from transformers import GenerationConfig
 
+from pmi_kernel.core import progress
 from pmi_kernel.core.errors import EngineError
 from pmi_kernel.engines.base import Gradients, Lesson, Lessons, Training
 from pmi_kernel.engines.batcher import MicroBatcher
@@ -55,6 +56,7 @@ class LoadedModel:
     """
 
     def __init__(self, name: str, *, device: str = "auto", dtype: str = "auto") -> None:
+        progress.at(progress.Phase.LOADING)
         self.name = name
         self.device = choose_device(device)
         self.dtype, self._dtype_reason = choose_dtype(dtype, self.device)
@@ -197,7 +199,8 @@ class Trainer:
         """
         began = time.perf_counter()
         with ThreadPoolExecutor(max(1, len(texts))) as pool:
-            found = tuple(pool.map(lambda text: self._gradient(text, start), texts))
+            asked = [pool.submit(progress.carried(self._gradient), text, start) for text in texts]
+            found = tuple(one.result() for one in asked)
         return Gradients(found, time.perf_counter() - began)
 
     def _gradient(self, text: str, start: Start) -> Gradient:
@@ -231,6 +234,7 @@ class Trainer:
         if isinstance(how, LoraConfig):
             return train_loras(model, rows, tasks, how)
         assert isinstance(how, Start)
+        progress.at(progress.Phase.GRADIENTS, 0, len(tasks))
         theta = {name: tensor.to(self._loaded.device) for name, tensor in how.theta.items()}
         found, losses = passage_gradients(model, rows, theta, tasks, scaling=how.scaling)
         cpu = {name: tensor.float().cpu() for name, tensor in found.items()}

@@ -10,11 +10,13 @@ import threading
 import time
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from importlib import import_module
 
 import numpy as np
 from jaxtyping import Float32
 
+from pmi_kernel.core import progress
 from pmi_kernel.core.errors import ConfigError, EngineError
 from pmi_kernel.engines.base import (
     Adapter,
@@ -93,9 +95,12 @@ class ScriptedEngine:
         """See `Engine.generate`; a word counts as a token, and there are no log-probabilities."""
         start = time.perf_counter()
         self._check(adapter)
+        progress.at(progress.Phase.GENERATING, 0, sampling.max_tokens)
         text = self._script(prompt, adapter)
         words = text.split()
         is_cut = len(words) > sampling.max_tokens
+        num_tokens = min(len(words), sampling.max_tokens)
+        progress.at(progress.Phase.GENERATING, num_tokens, sampling.max_tokens)
         return Generation(
             text=" ".join(words[: sampling.max_tokens]) if is_cut else text,
             token_ids=tuple(zlib.crc32(word.encode()) for word in words[: sampling.max_tokens]),
@@ -108,6 +113,7 @@ class ScriptedEngine:
     def score(self, prompt: Prompt, continuation: str, *, adapter: Adapter | None = None) -> Score:
         """See `Engine.score`; a memory raises every word by half a nat."""
         self._check(adapter)
+        progress.check()
         words = tuple(continuation.split())
         if not words:
             raise EngineError(f"the continuation {continuation!r} has no token to score")
@@ -120,6 +126,7 @@ class ScriptedEngine:
     ) -> Float32[np.ndarray, "tokens vocabulary"]:
         """See `Engine.distributions`; two words, evenly likely."""
         self._check(adapter)
+        progress.check()
         return np.full((max(1, len(continuation.split())), 2), np.log(0.5), dtype=np.float32)
 
     def train(
@@ -131,6 +138,9 @@ class ScriptedEngine:
         if num_words < 2:
             raise EngineError("next-token training needs two tokens or more")
         losses = tuple(4.0 / 2**step for step in range(lora.steps))
+        progress.at(progress.Phase.TRAINING, 0, lora.steps)
+        for step, loss in enumerate(losses, start=1):
+            progress.at(progress.Phase.TRAINING, step, lora.steps, loss_nats=partial(float, loss))
         weights = LoraWeights({}, {}, lora.rank, lora.alpha)
         return Training(lessons, weights, losses, num_words - 1, 0.0)
 

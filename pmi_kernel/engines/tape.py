@@ -61,6 +61,11 @@ class TapedEngine(EngineProxy):
         """What still is to be trained otherwise."""
         self._ahead = list(tape)
 
+    @property
+    def whole(self) -> list[Taped]:
+        """Every answer so far, and those that are still to be played."""
+        return [*self.tape, *self._ahead]
+
     def generate(
         self, prompt: Prompt, *, adapter: Adapter | None = None, sampling: Sampling = Sampling()
     ) -> Generation:

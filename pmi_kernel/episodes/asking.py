@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from pmi_kernel.core import progress
 from pmi_kernel.core.metrics import score_answer
 from pmi_kernel.core.probe import GoldScore, Recall, UnrelatedAnswer
 from pmi_kernel.core.system import Asks, Question
@@ -58,6 +59,7 @@ def recall(
     Raises:
         EngineError: As `Asks.ask`.
     """
+    progress.check()
     asked = [Question(question, gold, evidence) for question in questions]
     replies = system.ask(asked, state)
     return [
@@ -72,6 +74,7 @@ def ask_well_known(system: Asks, state: object = None) -> tuple[UnrelatedAnswer,
     Raises:
         EngineError: As `Asks.ask`.
     """
+    progress.check()
     replies = system.ask([Question(question) for question, _ in WELL_KNOWN], state)
     scored = [
         (question, reply.answer, score_answer(reply.answer, accepted))
@@ -88,7 +91,11 @@ def read_unrelated(system: Asks, state: object = None) -> list[tuple[float, ...]
 
     They are read one by one, as what shares a batch moves scores by rounding.
     """
-    return [system.read(question, reply, state) for question, reply in UNRELATED]
+    read = []
+    for done, (question, reply) in enumerate(UNRELATED):
+        progress.at(progress.Phase.SCORING, done, len(UNRELATED))
+        read.append(system.read(question, reply, state))
+    return read
 
 
 def mean_kl(before: list[np.ndarray], after: list[np.ndarray]) -> float:

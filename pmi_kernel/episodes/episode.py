@@ -3,12 +3,13 @@
 from dataclasses import asdict, replace
 from typing import Protocol, Self
 
+from pmi_kernel.core import progress
 from pmi_kernel.core.metrics import score_answer
 from pmi_kernel.core.probe import Probe
 from pmi_kernel.core.result import EvalResult
 from pmi_kernel.core.system import System
 from pmi_kernel.core.task import Example
-from pmi_kernel.core.trace import Step, StepKind, Trace
+from pmi_kernel.core.trace import UNKNOWN, EndReason, Step, StepKind, Trace
 from pmi_kernel.episodes.card import ReportCard, report_cards
 
 
@@ -18,6 +19,11 @@ class Observer(Protocol):
     @property
     def is_restored(self) -> bool | None:
         """What `Trace.is_restored` is to say."""
+        ...
+
+    @property
+    def probe_s(self) -> float | None:
+        """What `Trace.probe_s` is to say."""
         ...
 
     def after_step(self, step: Step) -> Probe | None:
@@ -59,6 +65,7 @@ class Episode:
             steps=tuple(self._steps),
             probes=tuple(self._probes),
             is_restored=self._observer.is_restored if self._observer else None,
+            probe_s=self._observer.probe_s if self._observer else None,
         )
 
     @property
@@ -69,6 +76,9 @@ class Episode:
     def step(self) -> Step | None:
         """Take one step and return it; None when the episode is done.
 
+        Where a stop is asked for meanwhile (see `core.progress`), the memory is taken out, what was
+        under way is dropped, and the step that is returned says that the episode was stopped.
+
         Raises:
             EngineError: The engine failed; the episode is closed and its memory taken out.
             ValueError: The episode was closed before its end.
@@ -76,12 +86,17 @@ class Episode:
         if self.is_done:
             return None
         try:
+            progress.check()
             step = next(self._generator, None)
             if step is None:
                 raise ValueError(f"episode {self.example.task.id!r} was closed before its end")
-            step = replace(step, index=len(self._steps))
-            self._steps.append(step)
+            step = self._keep(step)
             probe = self._observer.after_step(step) if self._observer else None
+        except progress.Stopped:
+            self.close()
+            if self.is_done:  # only what is measured at its end was stopped
+                return self._steps[-1]
+            return self._keep(Step(StepKind.ANSWER, UNKNOWN, end_reason=EndReason.STOPPED))
         except BaseException:
             self.close()
             raise
@@ -91,8 +106,13 @@ class Episode:
             self.close()
         return step
 
+    def _keep(self, step: Step) -> Step:
+        step = replace(step, index=len(self._steps))
+        self._steps.append(step)
+        return step
+
     def run(self) -> Trace:
-        """Take every step that is left and return the trace."""
+        """Take every step that is left and return the trace; it may say that it was stopped."""
         while self.step() is not None:
             pass
         return self.trace

@@ -6,17 +6,20 @@ as an unprobed one.
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 import numpy as np
 
+from pmi_kernel.core import progress
 from pmi_kernel.core.errors import ConfigError, RestoreError
 from pmi_kernel.core.probe import Probe, ProbeState
+from pmi_kernel.core.progress import Phase, Within
 from pmi_kernel.core.system import Asks, Misleads, System
 from pmi_kernel.core.task import Example, Task
 from pmi_kernel.core.trace import Change, Step
 from pmi_kernel.episodes.asking import (
     UNRELATED,
+    WELL_KNOWN,
     ask_well_known,
     mean_kl,
     read_unrelated,
@@ -38,6 +41,7 @@ class Prober:
     Attributes:
         is_restored: Whether those were bit-equal; None before the last step, and where it is not
             checked.
+        probe_s: Seconds of all its measuring so far.
 
     Raises:
         ConfigError: The system cannot be asked.
@@ -52,6 +56,7 @@ class Prober:
         is_restore_checked: bool = True,
     ) -> None:
         self.is_restored: bool | None = None
+        self.probe_s = 0.0
         self._system = asked(system)
         self._misleads = system if isinstance(system, Misleads) else None
         self._example = example
@@ -73,19 +78,21 @@ class Prober:
         out.
         """
         start, found = time.perf_counter(), None
-        if step.passages:
-            self._evidence = evidence_text(step.passages)
-        if self._rephrasings is None and step.end_reason is None:
-            self._begin()
-        if step.change is Change.NEXT:
-            self._before = self._state(step.state)
-            self._reference = self._system.next_tokens(UNRELATED, step.state)
-            self._control = self._wrong_passage(step.state)
-        elif step.change is Change.MADE:
-            found = self._probe(step)
-        self._spent_s += time.perf_counter() - start
-        if step.end_reason is not None and self._base_scores is not None:
-            self.is_restored = read_unrelated(self._system) == self._base_scores
+        try:
+            if step.passages:
+                self._evidence = evidence_text(step.passages)
+            if self._rephrasings is None and step.end_reason is None:
+                self._begin()
+            if step.change is Change.NEXT:
+                self._look_before(step)
+            elif step.change is Change.MADE:
+                found = self._probe(step)
+            if step.end_reason is not None and self._base_scores is not None:
+                self.is_restored = read_unrelated(self._system) == self._base_scores
+        finally:
+            spent_s = time.perf_counter() - start
+            self._spent_s += spent_s
+            self.probe_s += spent_s
         if found is not None:
             spent_s, self._spent_s = self._spent_s, 0.0
             return Probe(**found, step=step.index, probe_s=spent_s)  # type: ignore[arg-type]
@@ -93,15 +100,25 @@ class Prober:
 
     def _begin(self) -> None:
         """Take what only the base weights can give; no memory is in force yet."""
-        self._rephrasings = self._system.reword(self._example.task.question)
-        if self._is_restore_checked:
-            self._base_scores = read_unrelated(self._system)
+        with progress.within(Phase.MEASURING_BEFORE):
+            self._rephrasings = self._system.reword(self._example.task.question)
+            if self._is_restore_checked:
+                self._base_scores = read_unrelated(self._system)
+
+    def _look_before(self, step: Step) -> None:
+        """Take the state before a change, and that after the wrong passage in its place."""
+        with self._measuring(Phase.MEASURING_BEFORE, len(UNRELATED)) as part:
+            self._before = self._state(step.state, part)
+            self._reference = self._system.next_tokens(UNRELATED, step.state)
+        self._control = self._wrong_passage(step.state)
 
     def _probe(self, step: Step) -> dict[str, object]:
         assert self._before is not None
-        after = self._state(step.state)
         before, reference = self._before, self._reference
-        tokens = self._system.next_tokens(UNRELATED, step.state) if reference is not None else None
+        num_read = len(UNRELATED) if reference is not None else 0
+        with self._measuring(Phase.MEASURING_AFTER, num_read) as part:
+            after = self._state(step.state, part)
+            tokens = self._system.next_tokens(UNRELATED, step.state) if num_read else None
         other = self._control_task
         return {
             "before": before,
@@ -112,26 +129,38 @@ class Prober:
             "same_tokens": share_same(reference, tokens) if reference and tokens else None,
         }
 
-    def _state(self, state: object) -> ProbeState:
+    def _measuring(self, phase: Phase, num_read: int = 0) -> AbstractContextManager[Within]:
+        """The phase in which a state is taken: its questions, and what is read beside them."""
+        num_asked = 2 + len(self._rephrasings or ()) + len(WELL_KNOWN)
+        return progress.within(phase, num_asked + num_read)
+
+    def _state(self, state: object, part: Within) -> ProbeState:
         system, gold = self._system, self._example.gold.answers[0]
         question, rephrasings = self._example.task.question, self._rephrasings or ()
         # Apart, or the short prompts would be padded to the length of the one with evidence.
         (with_evidence,) = recall(system, [question], gold, state, evidence=self._evidence)
+        part.advance()
         alone, *rephrased = recall(system, [question, *rephrasings], gold, state)
+        part.advance(1 + len(rephrased))
+        unrelated = ask_well_known(system, state)
+        part.advance(len(unrelated))
         return ProbeState(
             answer=with_evidence.answer,
             answer_no_evidence=alone.answer,
             gold=with_evidence.gold,
             gold_no_evidence=alone.gold,
             rephrased=tuple(rephrased),
-            unrelated=ask_well_known(system, state),
+            unrelated=unrelated,
         )
 
     def _wrong_passage(self, before: object) -> ProbeState | None:
         if self._misleads is None or self._control_task is None:
             return None
-        with self._misleads.mislearned(self._control_task, before) as wrong:
-            return None if wrong is None else self._state(wrong)
+        with (
+            self._measuring(Phase.MEASURING_WRONG) as part,
+            self._misleads.mislearned(self._control_task, before) as wrong,
+        ):
+            return None if wrong is None else self._state(wrong, part)
 
 
 def asked(system: System) -> Asks:

@@ -11,7 +11,7 @@ from pmi_kernel.core.errors import ConfigError
 from pmi_kernel.core.probe import Probe
 from pmi_kernel.core.system import Branch, Changes, System
 from pmi_kernel.core.task import Example
-from pmi_kernel.core.trace import Change, Step, Trace
+from pmi_kernel.core.trace import Change, EndReason, Step, Trace
 from pmi_kernel.episodes.episode import Episode
 from pmi_kernel.episodes.probes import Prober
 
@@ -37,18 +37,22 @@ class TapedEpisode:
         """Index of the step at which this branch left its original; None in an original."""
         self.change = ""
         """What it does otherwise from there, in a few words."""
-        self._start(system.branch(), num_repeated=0, kept=())
+        self._start(system.branch(), num_repeated=0, kept=(), spent_s=0.0)
 
-    def _start(self, branch: Branch, *, num_repeated: int, kept: Sequence[Probe]) -> None:
-        """Begin with a branch, and take the steps that it repeats."""
+    def _start(
+        self, branch: Branch, *, num_repeated: int, kept: Sequence[Probe], spent_s: float
+    ) -> None:
+        """Begin with a branch, and take the steps that it repeats, unless it is stopped."""
         self._branch = branch
         self._marks = [0]
         observer = (
-            _BranchProber(self.system, self.example, num_repeated, kept) if self.is_probed else None
+            _BranchProber(self.system, self.example, num_repeated, kept, spent_s)
+            if self.is_probed
+            else None
         )
         self._episode = Episode(branch, self.example, observer=observer)
-        while len(self.trace.steps) < num_repeated:
-            self.step()
+        while len(self.trace.steps) < num_repeated and self.step() is not None:
+            pass
 
     @property
     def trace(self) -> Trace:
@@ -57,8 +61,13 @@ class TapedEpisode:
 
     @property
     def is_done(self) -> bool:
-        """Whether the last step is there."""
-        return self._episode.is_done
+        """Whether the last step is there; not where it says that the episode was stopped."""
+        return self._episode.is_done and not self.is_stopped
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether somebody stopped it; `reopen` goes on with it."""
+        return self._episode.is_done and self.trace.end_reason is EndReason.STOPPED
 
     def step(self) -> Step | None:
         """Take one step; see `Episode.step`."""
@@ -72,13 +81,23 @@ class TapedEpisode:
         self._episode.close()
 
     def reopen(self) -> None:
-        """Go on with an episode that was closed before its end: repeat it.
+        """Go on with an episode that was closed or stopped before its end: repeat it.
+
+        A change that was being measured when it was stopped is made again.
 
         Raises:
             EngineError: As `Episode.step`.
         """
         trace = self.trace
-        self._start(self._branch.again(), num_repeated=len(trace.steps), kept=trace.probes)
+        steps = trace.steps[:-1] if self.is_stopped else trace.steps
+        if self.is_probed and steps and steps[-1].change is Change.MADE:
+            steps = steps[: len(steps) - (steps[-1].index not in {p.step for p in trace.probes})]
+        self._start(
+            self._branch.again(),
+            num_repeated=len(steps),
+            kept=trace.probes,
+            spent_s=trace.probe_s or 0.0,
+        )
 
     def fork(self, at: int, **changes: object) -> Self:
         """Return a branch that repeats the steps before `at` and goes on from there otherwise.
@@ -105,7 +124,8 @@ class TapedEpisode:
         branch.is_probed, branch.forked_at = self.is_probed, at
         branch.change = self._said(steps[at], changes)
         kept = tuple(probe for probe in self.trace.probes if probe.step < at)
-        branch._start(forked, num_repeated=at, kept=kept)
+        spent_s = sum(probe.probe_s for probe in kept)
+        branch._start(forked, num_repeated=at, kept=kept, spent_s=spent_s)
         return branch
 
     def _said(self, step: Step, changes: Mapping[str, object]) -> str:
@@ -123,9 +143,15 @@ class _BranchProber:
     """
 
     def __init__(
-        self, system: System, example: Example, num_repeated: int, kept: Sequence[Probe]
+        self,
+        system: System,
+        example: Example,
+        num_repeated: int,
+        kept: Sequence[Probe],
+        spent_s: float,
     ) -> None:
         self._prober = Prober(system, example)
+        self._spent_s = spent_s
         self._kept = {probe.step: probe for probe in kept}
         self._num_repeated = num_repeated
 
@@ -133,6 +159,11 @@ class _BranchProber:
     def is_restored(self) -> bool | None:
         """See `Observer.is_restored`."""
         return self._prober.is_restored
+
+    @property
+    def probe_s(self) -> float:
+        """See `Observer.probe_s`; what was measured before counts as well."""
+        return self._spent_s + self._prober.probe_s
 
     def after_step(self, step: Step) -> Probe | None:
         """See `Observer.after_step`."""

@@ -8,10 +8,12 @@ separate trainings.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
+from pmi_kernel.core import progress
 from pmi_kernel.core.errors import EngineError
 from pmi_kernel.lora.config import LoraConfig
 from pmi_kernel.lora.logits import logits_at
@@ -79,6 +81,7 @@ def train_loras(
     Raises:
         ValueError: A row has no token that carries loss, no layer matches `lora.targets`, or a
             memory to go on from has other layers.
+        Stopped: A stop was asked for.
     """
     if any(row.num_learned < 1 for task in tasks for row in task.rows):
         raise ValueError("next-token training needs at least two tokens, and one that carries loss")
@@ -141,6 +144,7 @@ def _train_together(
     ended: dict[int, Trained | EngineError] = {}
     history: list[Tensor] = []
     with torch.enable_grad(), rows.running_once(num_below):
+        progress.at(progress.Phase.TRAINING, 0, lora.steps)
         for step in range(lora.steps):
             for group in optimizer.param_groups:
                 group["lr"] = lora.lr * _rate(lora, step)
@@ -149,8 +153,11 @@ def _train_together(
             }
             with rows.using(below, trained):
                 losses = batch.losses()
+                progress.check()
                 losses.sum().backward()
             history.append(losses.detach())
+            loss_nats = partial(_mean, history[-1])
+            progress.at(progress.Phase.TRAINING, step + 1, lora.steps, loss_nats=loss_nats)
             if lora.stop_loss_nats > 0:
                 for place, loss in enumerate(history[-1].tolist()):
                     if loss < lora.stop_loss_nats and place not in ended:
@@ -164,6 +171,10 @@ def _train_together(
         ended[place] if place in ended else _finish(place, by_step, a, b, lora)
         for place in range(len(tasks))
     ]
+
+
+def _mean(losses: Tensor) -> float:
+    return float(losses.mean())
 
 
 def _make_optimizer(parameters: list[Tensor], lora: LoraConfig) -> torch.optim.Optimizer:

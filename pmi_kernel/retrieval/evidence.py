@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from pmi_kernel.core import progress
 from pmi_kernel.core.task import Paragraph
 from pmi_kernel.core.trace import Passage, PassageUse
 from pmi_kernel.retrieval.base import Retriever
@@ -68,6 +69,7 @@ def retrieve(
             last sentence end within it, or where even its first sentence crosses it, at a word's
             end; passages after it are left out.
     """
+    progress.at(progress.Phase.SEARCHING)
     scores = retriever.scores(query, context)
     order = sorted(range(len(context)), key=lambda index: -scores[index])
     passages, room, cut_chars = [], max_chars, 0

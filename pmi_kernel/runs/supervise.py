@@ -11,6 +11,7 @@ from typing import Any, TypedDict, Unpack
 
 from pmi_kernel.core.errors import ConfigError, DataError, EngineError, RestoreError
 from pmi_kernel.core.folder import plainly
+from pmi_kernel.core.progress import Stopped
 from pmi_kernel.core.records import decode
 from pmi_kernel.core.result import EvalResult
 from pmi_kernel.core.settings import SystemConfig
@@ -99,7 +100,7 @@ class Supervisor:
             state, failure = State.FAILED, None
             try:
                 state = self._work()
-            except KeyboardInterrupt:
+            except (KeyboardInterrupt, Stopped):
                 state, self._is_cancelled = State.INTERRUPTED, True
             except Exception as error:
                 failure = error

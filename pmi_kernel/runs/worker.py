@@ -15,18 +15,17 @@ from typing import Any, NoReturn
 
 from filelock import FileLock, Timeout
 
+from pmi_kernel.core import progress
 from pmi_kernel.core.errors import ConfigError, DataError, PmiError, RestoreError
 from pmi_kernel.core.folder import describe, plainly, writable
-from pmi_kernel.core.probe import Probe
 from pmi_kernel.core.records import RecordWriter, encode
 from pmi_kernel.core.result import EvalResult
 from pmi_kernel.core.settings import SystemConfig
 from pmi_kernel.core.system import Misleads, System
 from pmi_kernel.core.task import Example, Task
-from pmi_kernel.core.trace import Step
 from pmi_kernel.data import load_data
 from pmi_kernel.episodes.controls import Controls
-from pmi_kernel.episodes.episode import Episode, Observer, evaluate
+from pmi_kernel.episodes.episode import Episode, evaluate
 from pmi_kernel.episodes.probes import Prober, verified_restore
 from pmi_kernel.runs.merge import ERRORS, RESULTS, TRACES
 from pmi_kernel.runs.settings import RunSettings
@@ -36,6 +35,7 @@ _FATAL = (RestoreError, ConfigError)
 """Errors that end a run: the weights are not what they were, or nothing can be written."""
 
 _BEAT_S = 0.5
+_REPORT_S = 0.2
 
 
 class Worker:
@@ -48,7 +48,7 @@ class Worker:
         settings: Of the run.
         system: Takes every episode.
         examples: All of the run's data.
-        stages: Kept up to date with what each running episode does, by id.
+        stages: Kept up to date with how far each running episode is, by id and in words.
 
     Raises:
         ConfigError: Another worker of this name is still at its files, or more episodes are to run
@@ -71,6 +71,7 @@ class Worker:
             )
         self.name = name
         self._stages = {} if stages is None else stages
+        self._watch = progress.Watch(above=progress.current())
         self._settings, self._system = settings, system
         self._examples = {example.task.id: example for example in examples}
         self._controls = Controls(examples)
@@ -90,7 +91,21 @@ class Worker:
             EngineError: The engine failed; the episode stays pending.
             RestoreError: `verify_restore` found the base weights changed.
             ConfigError: It could not be written; the episode stays pending.
+            Stopped: The worker was stopped; the episode stays pending.
         """
+
+        def hear(report: progress.Report) -> None:
+            self._stages[episode_id] = str(report)
+
+        watch = progress.Watch(hear, every_s=_REPORT_S, above=self._watch)
+        self._stages[episode_id] = "start"
+        try:
+            with progress.watched(watch):
+                return self._episode(episode_id)
+        finally:
+            self._stages.pop(episode_id, None)
+
+    def _episode(self, episode_id: str) -> EvalResult:
         settings, example = self._settings, self._examples[episode_id]
         system, other, num_passed_over = self._system, None, 0
         if settings.probe or settings.wrong_passage:
@@ -110,21 +125,21 @@ class Worker:
             else None
         )
         check = verified_restore(self._system) if settings.verify_restore else nullcontext()
-        try:
-            self._stages[episode_id] = "start"
-            observer = _StageObserver(self._stages, episode_id, prober)
-            with check, Episode(system, example, observer=observer) as episode:
-                trace = episode.run()
-            result = evaluate(example, trace)
-            if num_passed_over:
-                costs = {**result.costs, "controls_passed_over": num_passed_over}
-                result = replace(result, costs=costs)
-            with self._lock, plainly(settings.out):
-                self._traces.write(trace)
-                self._results.write(result)
-            return result
-        finally:
-            self._stages.pop(episode_id, None)
+        with check, Episode(system, example, observer=prober) as episode:
+            trace = episode.run()
+            progress.check()
+        result = evaluate(example, trace)
+        if num_passed_over:
+            costs = {**result.costs, "controls_passed_over": num_passed_over}
+            result = replace(result, costs=costs)
+        with self._lock, plainly(settings.out):
+            self._traces.write(trace)
+            self._results.write(result)
+        return result
+
+    def stop(self) -> None:
+        """Stop the episodes that run now, at the next token, training step or question."""
+        self._watch.stop()
 
     def note(self, episode_id: str, error: BaseException) -> None:
         """Keep an error; the episode stays pending.
@@ -159,23 +174,6 @@ def note_error(out: Path, name: str, episode_id: str, error: BaseException) -> N
     # A lone surrogate in an engine's text is written as JSON's own escape.
     with path.open("a", encoding="utf-8", errors="backslashreplace") as file:
         file.write(json.dumps(line, ensure_ascii=False) + "\n")
-
-
-class _StageObserver:
-    """Notes what an episode does, and lets a prober look."""
-
-    def __init__(self, stages: dict[str, str], episode_id: str, prober: Observer | None) -> None:
-        self._stages, self._episode_id, self._prober = stages, episode_id, prober
-
-    @property
-    def is_restored(self) -> bool | None:
-        """See `Observer.is_restored`."""
-        return self._prober.is_restored if self._prober else None
-
-    def after_step(self, step: Step) -> Probe | None:
-        """See `Observer.after_step`."""
-        self._stages[self._episode_id] = f"after {step.kind}"
-        return self._prober.after_step(step) if self._prober else None
 
 
 def serve(

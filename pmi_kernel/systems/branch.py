@@ -95,4 +95,4 @@ class ChatBranch:
 
     def again(self) -> "ChatBranch":
         """See `Branch.again`."""
-        return ChatBranch(self._origin, self.config, self.tape, self._engine.training)
+        return ChatBranch(self._origin, self.config, self._engine.whole, self._engine.training)

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
+from pmi_kernel.core import progress
 from pmi_kernel.core.metrics import normalize_answer
 from pmi_kernel.core.probe import GoldScore
 from pmi_kernel.core.settings import stable_seed
@@ -206,9 +207,17 @@ def _plain(question: str) -> Prompt:
 
 
 def at_once(calls: Sequence[Callable[[], Said]]) -> list[Said]:
-    """Return what the calls return, made together so that an engine can batch them."""
-    with ThreadPoolExecutor(_CALLERS) as pool:
-        return [future.result() for future in [pool.submit(call) for call in calls]]
+    """Return what the calls return, made together so that an engine can batch them.
+
+    Where one fails, or an interrupt comes, the others are stopped.
+    """
+    with progress.stoppable() as watch, ThreadPoolExecutor(_CALLERS) as pool:
+        futures = [pool.submit(progress.carried(call)) for call in calls]
+        try:
+            return [future.result() for future in futures]
+        except BaseException:
+            watch.stop()
+            raise
 
 
 def _within_tags(tokens: Sequence[str]) -> slice:

@@ -3,6 +3,8 @@ from collections.abc import Hashable, Sequence
 
 import pytest
 
+from pmi_kernel.core import progress
+from pmi_kernel.core.progress import Stopped, Watch, watched
 from pmi_kernel.engines.batcher import MicroBatcher
 from tests.waiting import within
 
@@ -155,3 +157,33 @@ def test_what_is_not_urgent_lets_waiting_requests_go_first() -> None:
     assert order[-1] == "patient"
     alone("urgent", True)
     assert order[-1] == "urgent"
+
+
+@pytest.mark.parametrize("stopped", [(1,), (1, 2)])
+def test_a_batch_is_stopped_when_all_who_are_in_it_want_that(stopped: tuple[int, ...]) -> None:
+    watches, outcomes, is_through = {1: Watch(), 2: Watch()}, dict[int, object](), []
+
+    def run(key: Hashable, requests: Sequence[int]) -> Sequence[object]:
+        assert sorted(requests) == [1, 2]
+        for number in stopped:
+            watches[number].stop()
+        progress.check()
+        is_through.append(True)
+        return requests
+
+    batcher = MicroBatcher(run, max_batch=2, linger_s=within(1))
+
+    def submit(number: int) -> None:
+        try:
+            with watched(watches[number]):
+                outcomes[number] = batcher.submit("key", number)
+        except Stopped:
+            outcomes[number] = Stopped
+
+    threads = [threading.Thread(target=submit, args=(number,)) for number in watches]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(within(5))
+    assert outcomes == {number: Stopped if number in stopped else number for number in (1, 2)}
+    assert bool(is_through) is (stopped == (1,))

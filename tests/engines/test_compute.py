@@ -1,12 +1,17 @@
 """The computing thread: whoever calls, one thread works, and it has the machine's cores."""
 
+import os
+import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
 
+from pmi_kernel.core import progress
+from pmi_kernel.core.progress import Report, Watch, watched
 from pmi_kernel.engines.compute import compute, computing
+from tests.waiting import within
 
 
 def test_all_callers_share_one_thread() -> None:
@@ -21,6 +26,31 @@ def test_results_and_errors_reach_the_caller() -> None:
     with pytest.raises(ZeroDivisionError):
         compute(lambda: 1 / 0)
     assert compute(max, 1, 2) == 2
+
+
+def test_what_computes_is_heard_by_who_watches_its_caller() -> None:
+    heard: list[Report] = []
+    with watched(Watch(heard.append)):
+        compute(progress.at, "thinking", 1, 2)
+    compute(progress.at, "thinking", 2, 2)
+    assert [report.done for report in heard] == [1]
+
+
+def test_an_interrupt_of_the_caller_stops_what_computes() -> None:
+    ended = threading.Event()
+
+    def endless() -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        try:
+            while True:
+                progress.check()
+        finally:
+            ended.set()
+
+    with pytest.raises(KeyboardInterrupt):
+        compute(endless)
+    assert ended.wait(within(1))
+    compute(progress.check)
 
 
 def test_what_computes_may_call_what_computes() -> None:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from pmi_kernel.core.errors import ConfigError, EngineError
+from pmi_kernel.core.progress import Phase, Report, Stopped, Watch, watched
 from pmi_kernel.core.trace import ParseOutcome
 from pmi_kernel.engines.base import Engine, Finish, Lesson, Sampling
 from pmi_kernel.engines.config import EngineConfig
@@ -221,6 +222,40 @@ def test_a_text_too_short_to_train_on_is_refused(engine: Engine) -> None:
 def test_a_prompt_beyond_the_model_is_refused(engine: Engine) -> None:
     with pytest.raises(EngineError, match="8192"):
         engine.generate((Message("user", "word " * 9000),))
+
+
+def test_a_generation_says_how_far_it_is_and_is_stopped_between_tokens(engine: Engine) -> None:
+    def hear(report: Report) -> None:
+        heard.append(report)
+        if report.done >= 3:
+            watch.stop()
+
+    heard: list[Report] = []
+    watch, before = Watch(hear), engine.score(PROMPT, GOLD)
+    with watched(watch), pytest.raises(Stopped):
+        engine.generate(PROMPT, sampling=Sampling(max_tokens=5_000))
+    assert {(report.phase, report.total) for report in heard} == {(Phase.GENERATING, 5_000)}
+    assert [report.done for report in heard] == sorted(report.done for report in heard)
+    assert heard[0].done == 0
+    assert engine.score(PROMPT, GOLD) == before
+
+
+def test_a_training_says_its_loss_and_is_stopped_between_steps(engine: Engine) -> None:
+    def hear(report: Report) -> None:
+        heard.append(report)
+        if report.done == 3:
+            watch.stop()
+
+    heard: list[Report] = []
+    watch, before = Watch(hear), engine.score(PROMPT, GOLD)
+    with watched(watch), pytest.raises(Stopped):
+        engine.train((Lesson(FACT),), LoraConfig(steps=100_000, lr=1e-3))
+    assert [(report.phase, report.done) for report in heard] == [
+        (Phase.TRAINING, done) for done in range(4)
+    ]
+    whole = engine.train((Lesson(FACT),), LoraConfig(steps=3, lr=1e-3))
+    assert [report.loss_nats for report in heard[1:]] == pytest.approx(whole.losses_nats)
+    assert engine.score(PROMPT, GOLD) == before
 
 
 def test_the_engine_says_what_it_is(engine: Engine) -> None:

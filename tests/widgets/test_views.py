@@ -3,6 +3,7 @@
 import re
 import shutil
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,14 +12,16 @@ import pytest
 
 from pmi_kernel import PmiConfig
 from pmi_kernel.core.errors import ConfigError
+from pmi_kernel.core.progress import Phase, Report
 from pmi_kernel.core.records import RecordWriter, read_records
 from pmi_kernel.core.result import EvalResult
 from pmi_kernel.core.settings import SystemConfig
 from pmi_kernel.core.system import System
-from pmi_kernel.core.trace import StepKind
-from pmi_kernel.engines.base import Adapter
+from pmi_kernel.core.task import Example
+from pmi_kernel.core.trace import EndReason, StepKind
+from pmi_kernel.engines.base import Adapter, Engine
 from pmi_kernel.engines.scripted import ScriptedEngine, first_title
-from pmi_kernel.prompting.messages import Prompt
+from pmi_kernel.prompting.messages import Message, Prompt
 from pmi_kernel.reports.compare import results_frame
 from pmi_kernel.reports.recording import Recording
 from pmi_kernel.runs import RunSettings, run
@@ -26,7 +29,7 @@ from pmi_kernel.studies.recipes import StudySettings, read_study, study_recipes
 from pmi_kernel.studies.sweep import compare_recipes
 from pmi_kernel.systems import open_system
 from pmi_kernel.systems.baselines.config import ClosedBookConfig, InContextConfig
-from tests.waiting import within
+from tests.waiting import eventually, within
 from widgets import (
     CardView,
     CompareView,
@@ -40,6 +43,7 @@ from widgets import (
     StudyView,
 )
 from widgets.figures import ends_figure, episodes_figure, rise_figure, score_figure
+from widgets.progress import line, sparkline
 
 
 class Bench(Setup):
@@ -109,7 +113,7 @@ def test_a_number_that_is_none_is_told(setup: Setup, typed: str) -> None:
     assert "mem_steps" in view.status
 
 
-def test_stop_ends_a_run_after_the_step_that_runs(setup: Setup) -> None:
+def test_stop_drops_what_runs_and_the_episode_goes_on_from_there(setup: Setup) -> None:
     entered, release = threading.Event(), threading.Event()
 
     def slow(prompt: Prompt, adapter: Adapter | None) -> str:
@@ -126,11 +130,74 @@ def test_stop_ends_a_run_after_the_step_that_runs(setup: Setup) -> None:
     view.on_stop()
     release.set()
     view.wait()
-    assert view.status == "Stopped."
-    assert len(view.traces[0].steps) == 2
+    assert view.status.startswith("Stopped")
+    assert [step.kind for step in view.traces[0].steps] == [StepKind.SEARCH, StepKind.ANSWER]
+    assert view.traces[0].end_reason is EndReason.STOPPED
+    assert bench.given.num_attached == 0
+    assert "stopped" in view.html()
+    view.on_next()
+    view.wait()
+    assert view.traces[0].steps[-1].kind == StepKind.COMPRESS
     view.on_run()
     view.wait()
-    assert view.status.startswith("Done: ")
+    assert view.status.startswith("Done: 4 steps, answered")
+
+
+def test_a_training_is_followed_and_stopped_within_a_second(
+    engine: Engine, sample: list[Example]
+) -> None:
+    bench = Bench("sample", train_mem=True, mem_steps=1_000_000, snippet_tokens=12, shots=0)
+    bench.given = engine
+    view = ready(EpisodeView(bench, is_probed=False))
+    before = engine.score((Message("user", "Who?"),), "Nobody.")
+    shown: list[str] = []
+    view.observe(lambda change: shown.append(change["new"]), "progress")
+    view.run_to_injection()
+    told = re.compile(
+        r"training step [1-9]\d* of 1000000, \d+ s, about \d+ s left, loss [\d.]+ [▁-█]+"
+    )
+    eventually(lambda: any(told.fullmatch(text) for text in shown), "no training was shown")
+    began_s = time.monotonic()
+    view.on_stop()
+    view.wait()
+    assert time.monotonic() - began_s < within(1)
+    assert view.traces[0].end_reason is EndReason.STOPPED
+    assert view.progress == ""
+    assert shown[0].startswith("searching")
+    assert any(text.startswith("generating token") for text in shown)
+    assert engine.score((Message("user", "Who?"),), "Nobody.") == before
+
+
+def test_a_stop_while_it_measures_keeps_the_step(setup: Setup) -> None:
+    view = ready(EpisodeView(setup))
+    view.observe(
+        lambda change: view.stop() if change["new"].startswith("measuring after") else None,
+        "progress",
+    )
+    view.run()
+    view.wait()
+    kinds = [StepKind.SEARCH, StepKind.COMPRESS, StepKind.INJECT]
+    assert [step.kind for step in view.traces[0].steps] == [*kinds, StepKind.ANSWER]
+    assert view.traces[0].probes == ()
+    assert "Seconds of measuring" in view.html()
+    view.unobserve_all("progress")
+    view.next()
+    view.wait()
+    assert [step.kind for step in view.traces[0].steps] == kinds
+    assert len(view.traces[0].probes) == 1
+    assert "measured in" in view.html()
+
+
+def test_a_line_says_how_far_it_is_and_what_is_left() -> None:
+    report = Report(Phase.TRAINING, 5, 20, spent_s=10.2, loss_nats=1.0)
+    assert line(report, [4.0, 2.0, 1.0]) == (
+        "training step 5 of 20, 10 s, about 31 s left, loss 1.00 █▅▃"
+    )
+    generating = Report(Phase.GENERATING, 4, 8, spent_s=3.0)
+    assert line(generating) == "generating token 4 of 8, 3 s, at most 3 s left"
+    assert line(Report(Phase.LOADING)) == "loading the model, 0 s"
+    assert len(sparkline([1.0] * 1_000)) <= 32
+    assert sparkline([0.0, float("nan"), float("inf")]) == "▁"
 
 
 def test_a_reset_while_it_runs_starts_again(setup: Setup) -> None:

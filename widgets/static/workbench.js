@@ -112,8 +112,10 @@ export default () => {
     status.className = "pmi-status";
     status.setAttribute("role", "status");
     status.setAttribute("aria-live", "polite");
+    const progress = document.createElement("p");
+    progress.className = "pmi-now";
     const view = document.createElement("div");
-    root.append(status, view);
+    root.append(status, progress, view);
     el.append(root);
 
     let clicked = null, since = 0, ticker = null;
@@ -129,6 +131,11 @@ export default () => {
       status.classList.toggle("pmi-error", model.get("is_error"));
       if (isBusy && !ticker) ticker = setInterval(showStatus, 1000);
       if (!isBusy && ticker) { clearInterval(ticker); ticker = null; }
+    };
+    // Told several times a second: not by the status, which is read out.
+    const showProgress = () => {
+      progress.textContent = model.get("progress");
+      progress.hidden = !progress.textContent;
     };
     const showNodes = () => {
       sync(view, model.get("nodes"));
@@ -247,11 +254,13 @@ export default () => {
 
     model.on("change:nodes", showNodes);
     model.on("change:status", onChange);
+    model.on("change:progress", showProgress);
     model.on("change:is_busy", onChange);
     model.on("change:is_error", showStatus);
     model.on("change:num_replies", onChange);
     showNodes();
     showStatus();
+    showProgress();
     for (const details of root.querySelectorAll("details[data-key]")) {
       if (memory.open.has(`${placeOf(details)}/${details.dataset.key}`)) details.open = true;
     }
@@ -273,6 +282,7 @@ export default () => {
       document.removeEventListener("pointerdown", onPointer, true);
       model.off("change:nodes", showNodes);
       model.off("change:status", onChange);
+      model.off("change:progress", showProgress);
       model.off("change:is_busy", onChange);
       model.off("change:is_error", showStatus);
       model.off("change:num_replies", onChange);

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from vllm.inputs.engine import tokens_input
 from vllm.v1.engine.exceptions import EngineDeadError
 
+from pmi_kernel.core import progress
 from pmi_kernel.core.errors import EngineError
 from pmi_kernel.engines.batcher import gather
 from pmi_kernel.engines.compute import compute
@@ -25,6 +26,8 @@ _ENOUGH = 64
 """So many that ask together are not kept waiting for more."""
 _LINGER_S = 0.002
 """How long an engine with nothing to do waits for the next of those that ask together."""
+_LOOK_S = 0.1
+"""So often a caller that waits reports, and hears whether it should stop."""
 
 
 @dataclass(slots=True, eq=False)
@@ -33,8 +36,21 @@ class _Entry:
     params: Any
     lora: Any
     output: Any = None
+    num_tokens: int = 0
+    is_given_up: bool = False
     error: EngineError | None = None
     done: threading.Event = field(default_factory=threading.Event)
+
+    def report(self) -> None:
+        """Say how far it is; a score is one step of the engine, of which there is nothing to say.
+
+        Raises:
+            Stopped: A stop was asked for.
+        """
+        if self.params.prompt_logprobs is None:
+            progress.at(progress.Phase.GENERATING, self.num_tokens, self.params.max_tokens)
+        else:
+            progress.check()
 
 
 class Driver:
@@ -75,13 +91,22 @@ class Driver:
         Raises:
             RefusedError: vLLM did not take the request.
             EngineError: vLLM died.
+            Stopped: A stop was asked for; vLLM drops the request before its next step.
         """
         entry = _Entry(token_ids, params, lora)
         with self._changed:
             self._check_alive()
             self._waiting.append(entry)
             self._changed.notify_all()
-        entry.done.wait()
+        try:
+            entry.report()
+            while not entry.done.wait(_LOOK_S):
+                entry.report()
+        except BaseException:
+            with self._changed:
+                entry.is_given_up = True
+                self._changed.notify_all()
+            raise
         if entry.error is not None:
             raise entry.error
         return entry.output
@@ -192,7 +217,13 @@ class Driver:
                     self._changed.notify_all()
 
     def _step(self, admitted: list[_Entry]) -> None:
+        for name, entry in list(self._running.items()):
+            if entry.is_given_up:
+                self.engine.abort_request([name])
+                del self._running[name]
         for entry in admitted:
+            if entry.is_given_up:
+                continue
             name = str(next(self._ids))
             try:
                 prompt = tokens_input(list(entry.token_ids))
@@ -205,8 +236,12 @@ class Driver:
             else:
                 self._running[name] = entry
         for output in self.engine.step() if self._running else ():
-            if output.finished and output.request_id in self._running:
-                entry = self._running.pop(output.request_id)
+            if output.request_id not in self._running:
+                continue
+            entry = self._running[output.request_id]
+            entry.num_tokens = len(output.outputs[0].token_ids)
+            if output.finished:
+                del self._running[output.request_id]
                 entry.output = output
                 entry.done.set()
 

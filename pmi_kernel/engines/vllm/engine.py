@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from jaxtyping import Float32
 
+from pmi_kernel.core import progress
 from pmi_kernel.core.errors import ConfigError, EngineError
 from pmi_kernel.engines.base import (
     Adapter,
@@ -143,7 +144,11 @@ class VllmEngine:
             structured_outputs=(
                 StructuredOutputsParams(regex=sampling.regex) if sampling.regex else None
             ),
-            output_kind=RequestOutputKind.FINAL_ONLY,
+            output_kind=(
+                RequestOutputKind.CUMULATIVE  # which says after each step how far it is
+                if progress.is_heard()
+                else RequestOutputKind.FINAL_ONLY
+            ),
         )
         request = self._injection.request(adapter)
         try:

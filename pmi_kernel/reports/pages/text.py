@@ -36,6 +36,9 @@ def render_trace(trace: Trace, result: EvalResult | None = None) -> str:
             ]
         if card := cards.get(step.index):
             lines += ["", textwrap.indent(render_card(card), "   ")]
+    if trace.probe_s:
+        figure = FIGURES["probe_s"]
+        lines += ["", f"{figure.label}: {figure.show(trace.probe_s)} {figure.unit}"]
     if result:
         scores = (
             f"{FIGURES[name].label} {FIGURES[name].show_score(result.scores[name])}"

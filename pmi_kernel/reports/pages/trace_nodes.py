@@ -16,7 +16,7 @@ from pmi_kernel.episodes.card import ReportCard, report_cards
 from pmi_kernel.reports.cards import card_facts, card_rows
 from pmi_kernel.reports.pages.kinds import page_of
 from pmi_kernel.reports.pages.reading import costs, token_bars
-from pmi_kernel.reports.pages.render import Node
+from pmi_kernel.reports.pages.render import Node, seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +97,7 @@ def branch_node(
         "change": change,
         "num_steps": len(trace.steps),
         "costs": costs(trace.steps),
+        "probe_s": trace.probe_s,
         "live": live,
         "is_done": is_done,
     }
@@ -116,7 +117,8 @@ def _step_nodes(
             "step": step,
             "id": f"{prefix}-{step.index}",
             "label": page.label,
-            "chips": page.chips(step),
+            "chips": page.chips(step)
+            + ([f"measured in {seconds(probe.probe_s)}"] if probe else []),
             "is_current": step.index == len(trace.steps) - 1,
             "is_repeated": step.index < num_repeated,
             "is_live": live is not None,
