@@ -1,10 +1,11 @@
 """One episode, stepped through: each search, snippet and injection, and what would be if not."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from pmi_kernel.core.settings import SystemConfig
 from pmi_kernel.core.system import Changes, Field, FieldKind
 from pmi_kernel.core.trace import Change, Step, Trace
 from pmi_kernel.core.visible import visible
@@ -25,11 +26,33 @@ class _Branch:
     is_parked: bool = False
 
 
+@dataclass(slots=True, eq=False)
+class _Sitting:
+    """One question under one set of settings, with all its branches.
+
+    Attributes:
+        key: Unique in the view.
+        config: Its settings.
+        loaded: What `Setup.loaded` was when it began.
+        branches: The episode and its branches.
+        num_forks: How many branches there were.
+    """
+
+    key: str
+    config: SystemConfig
+    loaded: object
+    branches: list[_Branch]
+    num_forks: int = 0
+
+
 class EpisodeView(View):
     """Steps through the question that a `Setup` chose, with probes around each injection.
 
+    Choosing anew in the setup begins another episode beside those that are there: each stays, with
+    its branches, until it is closed.
+
     Args:
-        setup: Gives the question, the system and the engine; choosing anew there resets here.
+        setup: Gives the question, the system and the engine.
         is_probed: Whether to measure around each injection.
     """
 
@@ -37,35 +60,51 @@ class EpisodeView(View):
         super().__init__()
         self._setup = setup
         self._is_probed = is_probed
-        self._branches: list[_Branch] = []
-        self._num_forks = 0
-        setup.listen(self.reset)
+        self._sittings: list[_Sitting] = []
+        self._shown: _Sitting | None = None
+        self._num_begun = 0
+        setup.listen(self.begin)
         self._show()
-        self.reset()
+        self.begin()
 
     @property
     def traces(self) -> list[Trace]:
-        """The original's trace so far, then each branch's."""
+        """The trace so far of the episode that is shown, then each of its branches'."""
         return [branch.episode.trace for branch in self._branches]
+
+    @property
+    def _branches(self) -> list[_Branch]:
+        return self._shown.branches if self._shown else []
 
     # -- what can be done ---------------------------------------------------------------------
 
     def next(self) -> None:
         """Take one step."""
-        self.submit("Working on the next step…", lambda: self._advance(0, _always))
+        self._go_on("Working on the next step…", _always)
 
     def run(self) -> None:
         """Run to the end, or until stopped."""
-        self.submit("Running to the end…", lambda: self._advance(0, _never))
+        self._go_on("Running to the end…", _never)
 
     def run_to_injection(self) -> None:
         """Run until the next injection is done."""
-        self.submit("Running to the next injection…", lambda: self._advance(0, _is_injection))
+        self._go_on("Running to the next injection…", _is_injection)
+
+    def _go_on(self, label: str, is_enough: Callable[[Step], bool]) -> None:
+        sitting = self._shown
+        self.submit(label, lambda: self._advance(sitting, 0, is_enough))
+
+    def begin(self) -> None:
+        """Begin an episode with what the setup says now, beside those that have steps."""
+        self.stop()
+        self.submit(f"Loading {self._setup.config.serves or 'the system'}…", self._begin_beside)
 
     def reset(self) -> None:
-        """Start again with what the setup says now; branches go."""
+        """Start the episode that is shown again, with what the setup says now; its branches go."""
         self.stop()
-        self.submit(f"Loading {self._setup.config.serves or 'the system'}…", self._restart)
+        sitting = self._shown
+        label = f"Loading {self._setup.config.serves or 'the system'}…"
+        self.submit(label, lambda: self._restart(sitting))
 
     def fork(self, step: int, *, branch: int = 0, **changes: object) -> None:
         """Run a branch that leaves `branch` at `step`, and show it beside the original.
@@ -75,11 +114,23 @@ class EpisodeView(View):
             branch: 0 is the original.
             changes: What is different, as in `TapedEpisode.fork`.
         """
-        self.submit("Running the branch…", lambda: self._fork(branch, step, changes))
+        sitting = self._shown
+        self.submit("Running the branch…", lambda: self._fork(sitting, branch, step, changes))
 
     def remove(self, branch: int) -> None:
         """Take a branch (1 or more) away."""
-        self.submit("Removing the branch…", lambda: self._remove(branch))
+        sitting = self._shown
+        self.submit("Removing the branch…", lambda: self._remove(sitting, branch))
+
+    def show_episode(self, number: int) -> None:
+        """Show one of the episodes that were begun, from 0."""
+        self._shown = self._sittings[number]
+        self._show()
+
+    def close_episode(self, number: int) -> None:
+        """Close one of the episodes, with its branches; the last one stays."""
+        sitting = self._sittings[number]
+        self.submit("Closing the episode…", lambda: self._drop(sitting))
 
     # -- clicks -------------------------------------------------------------------------------
 
@@ -105,8 +156,16 @@ class EpisodeView(View):
 
     def on_resume(self, args: Mapping[str, Any], _: object) -> None:
         """A branch's Continue button."""
-        number = int(args["branch"])
-        self.submit("Running the branch…", lambda: self._advance(number, _never))
+        number, sitting = int(args["branch"]), self._shown
+        self.submit("Running the branch…", lambda: self._advance(sitting, number, _never))
+
+    def on_show(self, args: Mapping[str, Any], _: object) -> None:
+        """An episode's tab."""
+        self.show_episode(int(args["episode"]))
+
+    def on_close(self, args: Mapping[str, Any], _: object) -> None:
+        """An episode's Close button."""
+        self.close_episode(int(args["episode"]))
 
     def on_remove(self, args: Mapping[str, Any], _: object) -> None:
         """A branch's Remove button."""
@@ -138,43 +197,83 @@ class EpisodeView(View):
 
     # -- in the thread ------------------------------------------------------------------------
 
-    def _restart(self) -> None:
-        self._close()
-        episode = TapedEpisode(self._setup.system(), self._setup.example, is_probed=self._is_probed)
-        self._branches = [_Branch(episode, "original", "Episode")]
+    def _begin_beside(self) -> None:
+        for sitting in [one for one in self._sittings if not _has_steps(one)]:
+            self._sittings.remove(sitting)
+            _close(sitting)
+        self._park_all()
+        config, system = self._setup.config, self._setup.system()
+        episode = TapedEpisode(system, self._setup.example, is_probed=self._is_probed)
+        self._num_begun += 1
+        key, loaded = f"episode-{self._num_begun}", self._setup.loaded
+        self._shown = _Sitting(key, config, loaded, [_Branch(episode, "original", "Episode")])
+        self._sittings.append(self._shown)
         self._show()
 
-    def _advance(self, number: int, is_enough: Any) -> None:
-        if not self._branches:  # loading was stopped, or failed
-            self._restart()
-        branch = self._on_engine(number)
+    def _restart(self, sitting: _Sitting | None) -> None:
+        if sitting is not None and sitting in self._sittings:
+            self._sittings.remove(sitting)
+            _close(sitting)
+        self._begin_beside()
+
+    def _advance(
+        self, sitting: _Sitting | None, number: int, is_enough: Callable[[Step], bool]
+    ) -> None:
+        if sitting is None or sitting not in self._sittings:  # loading was stopped, or failed
+            self._begin_beside()
+            sitting, number = self._sittings[-1], 0
+        branch = self._on_engine(sitting, number)
         while not branch.episode.is_stopped:
             step = branch.episode.step()
             self._show()
             if step is None or is_enough(step):
                 break
 
-    def _fork(self, number: int, at: int, changes: Mapping[str, object]) -> None:
-        origin = self._branches[number].episode
+    def _fork(
+        self, sitting: _Sitting | None, number: int, at: int, changes: Mapping[str, object]
+    ) -> None:
+        if sitting is None or sitting not in self._sittings:
+            raise ValueError("this episode was closed")
+        self._check_loaded(sitting)
+        origin = sitting.branches[number].episode
         if origin.system.max_concurrency == 1:
             self._park_all()
         episode = origin.fork(at, **changes)
-        self._num_forks += 1
-        title = f"Branch {self._num_forks}: {episode.change}"
-        self._branches.append(_Branch(episode, f"branch-{self._num_forks}", title))
+        sitting.num_forks += 1
+        title = f"Branch {sitting.num_forks}: {episode.change}"
+        sitting.branches.append(_Branch(episode, f"branch-{sitting.num_forks}", title))
         self._show()
         if not self.is_stopping:
-            self._advance(len(self._branches) - 1, _never)
+            self._advance(sitting, len(sitting.branches) - 1, _never)
 
-    def _remove(self, number: int) -> None:
-        if number == 0:
+    def _remove(self, sitting: _Sitting | None, number: int) -> None:
+        if number == 0 or sitting is None:
             raise ValueError("the original cannot be removed; Reset starts again")
-        self._branches.pop(number).episode.close()
+        sitting.branches.pop(number).episode.close()
         self._show()
 
-    def _on_engine(self, number: int) -> _Branch:
+    def _drop(self, sitting: _Sitting) -> None:
+        if len(self._sittings) == 1:
+            raise ValueError("the last episode cannot be closed; Reset starts again")
+        place = self._sittings.index(sitting)
+        self._sittings.remove(sitting)
+        _close(sitting)
+        if self._shown is sitting:
+            self._shown = self._sittings[min(place, len(self._sittings) - 1)]
+        self._show()
+
+    def _check_loaded(self, sitting: _Sitting) -> None:
+        if sitting.loaded is not self._setup.loaded:
+            raise ValueError(
+                "the model of this episode is no longer loaded: it can be read, and begun again "
+                "with its settings"
+            )
+
+    def _on_engine(self, sitting: _Sitting, number: int) -> _Branch:
         """The branch, with its memory in force."""
-        branch = self._branches[number]
+        branch = sitting.branches[number]
+        if not branch.episode.is_done:
+            self._check_loaded(sitting)
         if branch.episode.system.max_concurrency == 1 and not branch.is_parked:
             self._park_all(but=branch)
         if branch.is_parked or branch.episode.is_stopped:
@@ -185,15 +284,10 @@ class EpisodeView(View):
         return branch
 
     def _park_all(self, but: _Branch | None = None) -> None:
-        for branch in self._branches:
+        for branch in [one for sitting in self._sittings for one in sitting.branches]:
             if branch is not but and not branch.episode.is_done:
                 branch.episode.close()
                 branch.is_parked = True
-
-    def _close(self) -> None:
-        for branch in self._branches:
-            branch.episode.close()
-        self._branches = []
 
     # -- what is shown ------------------------------------------------------------------------
 
@@ -219,7 +313,7 @@ class EpisodeView(View):
             ("run_to_injection", "Run to next injection", not is_done, "Run until weights change"),
             ("run", "Run to end", not is_done, "Run until the answer"),
             ("stop", "Stop", True, "Stop at once, and take the memory out; the steps so far stay"),
-            ("reset", "Reset", True, "Start this question again; branches go"),
+            ("reset", "Reset", True, "Start this episode again, with the setup's settings"),
         ]
         names = ("action", "label", "is_on", "help")
         example = original.example if original else setup.example
@@ -231,15 +325,37 @@ class EpisodeView(View):
                     "toolbar.html",
                     {"buttons": [dict(zip(names, button, strict=True)) for button in buttons]},
                 ),
+                *self._tabs(),
                 head_node(
                     example.task,
                     example.gold.answers,
                     notes=(config.system, config.serves, example.type, example.level),
                     prediction=prediction,
                 ),
-                Node("branches", "branches.html", {}, self._branch_nodes()),
+                Node(
+                    f"branches-{self._shown.key if self._shown else ''}",
+                    "branches.html",
+                    {},
+                    self._branch_nodes(),
+                ),
             ]
         )
+
+    def _tabs(self) -> list[Node]:
+        """A tab for each episode, where there are several: question, what differs, outcome."""
+        if len(self._sittings) < 2:
+            return []
+        episodes = [
+            {
+                "question": original.example.task.question,
+                "differs": _differing(sitting.config, self._sittings[0].config),
+                "outcome": _outcome(original),
+                "is_shown": sitting is self._shown,
+            }
+            for sitting in self._sittings
+            for original in [sitting.branches[0].episode]
+        ]
+        return [Node("episodes", "sittings.html", {"episodes": episodes})]
 
     def _branch_nodes(self) -> list[Node]:
         nodes = []
@@ -259,6 +375,27 @@ class EpisodeView(View):
                 )
             )
         return nodes
+
+
+def _has_steps(sitting: _Sitting) -> bool:
+    return any(branch.episode.trace.steps for branch in sitting.branches)
+
+
+def _close(sitting: _Sitting) -> None:
+    for branch in sitting.branches:
+        branch.episode.close()
+
+
+def _differing(config: SystemConfig, first: SystemConfig) -> str:
+    """The settings that are not as the first episode's."""
+    before = {"system": first.system, **first.model_dump()}
+    now = {"system": config.system, **config.model_dump()}
+    return ", ".join(f"{name} {value}" for name, value in now.items() if before.get(name) != value)
+
+
+def _outcome(episode: TapedEpisode) -> str:
+    trace = episode.trace
+    return trace.prediction if episode.is_done else f"{len(trace.steps)} steps so far"
 
 
 def _always(_: Step) -> bool:

@@ -101,6 +101,11 @@ class Setup(View):
             self._opened = open_system(self.config, self._opened and self._opened.loaded)
             return self._opened
 
+    @property
+    def loaded(self) -> object:
+        """What is loaded now; another object once other settings needed another model."""
+        return self._opened and self._opened.loaded
+
     def listen(self, on_change: Callable[[], object]) -> None:
         """Call `on_change` whenever something else was chosen."""
         self._listeners.append(on_change)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from bs4 import BeautifulSoup
 
 from pmi_kernel import PmiConfig
 from pmi_kernel.core.errors import ConfigError
@@ -461,3 +462,51 @@ def test_home_lists_what_was_run_and_opens_it(tmp_path: Path, root: Path) -> Non
 def test_home_says_where_nothing_was_run(tmp_path: Path) -> None:
     home = Home(tmp_path / "nowhere")
     assert home.status == f"Nothing was run in {tmp_path / 'nowhere'} yet."
+
+
+def test_other_settings_begin_an_episode_beside_the_one_that_is_there(setup: Setup) -> None:
+    view = ready(EpisodeView(setup))
+    view.run()
+    view.wait()
+    view.fork(1, mem_steps=3)
+    view.wait()
+    before = view.traces
+    setup.configure(mem_steps=7)
+    view.wait()
+    assert [len(trace.steps) for trace in view.traces] == [0]
+    setup.configure(mem_steps=9)  # nothing was done under the settings before: they leave no tab
+    view.next()
+    view.wait()
+    tabs = BeautifulSoup(view.html(), "html.parser").select(".pmi-sittings > span")
+    assert len(tabs) == 2
+    assert "mem_steps 9" in tabs[1].get_text()
+    assert "1 steps so far" in tabs[1].get_text()
+    assert before[0].prediction in tabs[0].get_text()
+    view.on_show({"episode": "0"}, {})
+    assert view.traces == before
+    view.fork(1, mem_steps=4)  # goes on where it was shown
+    view.wait()
+    assert len(view.traces) == 3
+    view.on_close({"episode": "0"}, {})
+    view.wait()
+    assert [len(trace.steps) for trace in view.traces] == [1]
+    assert not BeautifulSoup(view.html(), "html.parser").select(".pmi-sittings")
+    view.on_close({"episode": "0"}, {})
+    view.wait()
+    assert "cannot be closed" in view.status
+
+
+def test_an_episode_whose_model_is_gone_can_still_be_read(tiny: str) -> None:
+    setup = Setup("sample", system="closed_book", engine="scripted")
+    view = ready(EpisodeView(setup, is_probed=False))
+    view.run()
+    view.wait()
+    setup.configure(model=tiny, engine="hf", answer_tokens=2)
+    view.wait()
+    view.next()
+    view.wait()
+    view.show_episode(0)
+    assert view.traces[0].steps
+    view.on_fork({"branch": "0", "step": "0"}, {})
+    view.wait()
+    assert "no longer loaded" in view.status

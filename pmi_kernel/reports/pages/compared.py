@@ -1,7 +1,7 @@
 """Runs side by side, as nodes: what was found, scores with intervals, costs, differences."""
 
-from pmi_kernel.core.figures import FIGURES
-from pmi_kernel.reports.compare import COSTS, SCORES, Comparison, Difference
+from pmi_kernel.core.figures import FIGURES, SCORES
+from pmi_kernel.reports.compare import COSTS, Comparison, Difference
 from pmi_kernel.reports.pages.figures import figures_node
 from pmi_kernel.reports.pages.render import Node, found_node, table_node
 
