@@ -40,12 +40,12 @@ _TAGS = {
     *"article bdi br button caption dd del details div dl dt figcaption figure footer form".split(),
     *"h1 h2 h3 h4 h5 h6 header hr img input ins kbd label main mark option p path pre".split(),
     *"progress s samp section select small span sub summary sup svg table tbody td".split(),
-    *"textarea tfoot th thead tr u var".split(),
+    *"text textarea tfoot th thead tr u var".split(),
 }
 _ATTRIBUTES = {
     *"align alt checked class colspan cols d dir disabled fill height id lang max min name".split(),
     *"open placeholder role rows rowspan scope selected start step stroke stroke-width".split(),
-    *"style tabindex title type value viewBox width".split(),
+    *"style tabindex text-anchor title type value viewBox width x y".split(),
 }
 _STYLES = CSSSanitizer(allowed_css_properties={*ALLOWED_CSS_PROPERTIES, "opacity"})
 

@@ -135,9 +135,10 @@ def test_run_stop_and_reset(scripted: Notebook) -> None:
     expect(scripted.steps(0)).to_have_count(0)
 
 
-def test_another_question_and_other_settings_reset_the_episode(
+def test_another_question_and_other_settings_begin_an_episode_beside(
     scripted: Notebook, page: Page
 ) -> None:
+    first = scripted.episode.locator("h2").inner_text()
     setup = page.locator(".pmi", has=page.get_by_role("button", name="Load data"))
     setup.get_by_role("searchbox").fill("comparison town")
     expect(setup.locator(".pmi-choices tbody tr")).not_to_have_count(60)
@@ -149,6 +150,14 @@ def test_another_question_and_other_settings_reset_the_episode(
     expect(scripted.episode.locator(".pmi-head")).to_contain_text("in_context")
     scripted.button("Run to end").click()
     scripted.expect_status("Done: 2 steps, answered.")
+    tabs = scripted.episode.get_by_role("group", name="Episodes")
+    expect(tabs.locator("> span")).to_have_count(2)
+    expect(tabs.locator("> span").nth(1)).to_contain_text("system in_context")
+    tabs.get_by_role("button").first.click()
+    expect(scripted.episode.locator("h2")).to_have_text(first)
+    expect(scripted.steps()).to_have_count(1)
+    tabs.get_by_role("button", name="Close episode 1").click()
+    expect(scripted.episode.locator("h2")).to_have_text(question)
     setup.get_by_label("topk").fill("0")
     setup.get_by_role("button", name="Apply settings").click()
     expect(setup.locator("> .pmi-status")).to_contain_text(

@@ -102,12 +102,23 @@ def token_bars(before: GoldScore, after: GoldScore) -> list[TokenBar]:
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """A small line chart: an SVG path in a box of `width` by `height`, and what it says."""
+    """A small line chart in SVG, and what it says.
+
+    Attributes:
+        path: The line.
+        axes: The lines of its axes.
+        labels: Where each number of an axis stands, how it is anchored, and the number.
+        caption: What it says.
+        width: Of the box, in pixels.
+        height: Of the box, in pixels.
+    """
 
     path: str
+    axes: str
+    labels: tuple[tuple[float, float, str, str], ...]
     caption: str
-    width: int = 220
-    height: int = 56
+    width: int = 252
+    height: int = 74
 
 
 def curve(losses: Sequence[float]) -> Curve | None:
@@ -116,8 +127,10 @@ def curve(losses: Sequence[float]) -> Curve | None:
         return None
     top = max(max(losses), 1e-9)
     gap = 1 / max(1, len(losses) - 1)
+    left, right, above, below = 34.0, 248.0, 6.0, 58.0
     points = [
-        (216 * place * gap + 2, 52 * (1 - loss / top) + 2) for place, loss in enumerate(losses)
+        (left + (right - left) * place * gap, above + (below - above) * (1 - loss / top))
+        for place, loss in enumerate(losses)
     ]
     path = "M" + " L".join(f"{x:.1f} {y:.1f}" for x, y in points)
     falls = sum(b < a for a, b in pairwise(losses))
@@ -125,7 +138,14 @@ def curve(losses: Sequence[float]) -> Curve | None:
         f"Loss {losses[0]:.2f} → {losses[-1]:.2f} nats per token over {len(losses)} steps, "
         f"falling in {falls} of {len(losses) - 1}"
     )
-    return Curve(path, caption)
+    axes = f"M{left} {above} V{below} H{right}"
+    labels = (
+        (left - 4, above + 4, "end", f"{top:.2f}"),
+        (left - 4, below, "end", "0"),
+        (left, below + 13, "start", "step 1"),
+        (right, below + 13, "end", f"{len(losses)}"),
+    )
+    return Curve(path, axes, labels, caption)
 
 
 def costs(steps: Sequence[Step]) -> dict[str, dict[str, float]]:
