@@ -17,13 +17,13 @@ def pmi(*words: str) -> int:
 
 
 def scripted(out: Path, *words: str) -> int:
-    return pmi("run", "--engine", "scripted", "--out", str(out), *words)
+    return pmi("run", "--data", "sample", "--engine", "scripted", "--out", str(out), *words)
 
 
 @pytest.mark.parametrize("style", ["_", "-"])
 def test_flags_take_underscores_and_dashes(tmp_path: Path, style: str) -> None:
     flags = [
-        "--data", "sample", "--model", "m", "--max_steps", "3", "--topk", "2", "--max_chars", "900",
+        "--model", "m", "--max_steps", "3", "--topk", "2", "--max_chars", "900",
         "--train_mem", "--mem_steps", "7", "--mem_lr", "1e-3", "--seed", "5", "--limit", "2",
     ]  # fmt: skip
     words = [w.replace("_", style) if w.startswith("--") else w for w in flags]
@@ -54,11 +54,14 @@ def test_resume_goes_on_with_the_runs_own_settings(tmp_path: Path) -> None:
     ("words", "message"),
     [
         (("run", "--evidence", "weights"), "needs train_mem"),
-        (("run", "--max_steps", "1"), "greater than or equal to 2"),
+        (
+            ("run", "--max_steps", "1"),
+            "--max_steps: should be greater than or equal to 2 (given 1)",
+        ),
         (("run", "--data", "none.json", "--engine", "scripted"), "no such file"),
         (("run", "--system", "closed_book", "--topk", "3"), "topk"),
-        (("run", "--system", "magic"), "invalid choice"),
-        (("run", "--model", "./none", "--limit", "1"), "no such folder"),
+        (("run", "--system", "magic"), "--system: there is none called magic (pmi, closed_book"),
+        (("run", "--data", "sample", "--model", "./none", "--limit", "1"), "no such folder"),
         (("resume", "none"), "holds no run"),
         (("data", "check", "none.json"), "no such file"),
         (("run", "--data", "world:hops=9", "--engine", "scripted"), "hops (1 to 4"),
@@ -86,8 +89,75 @@ def test_bad_words_are_answered_in_one_message(
 def test_an_engine_that_is_not_installed_says_what_to_do(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert pmi("run", "--engine", "vllm", "--out", str(tmp_path / "run"), "--limit", "1") == 2
+    words = ("--data", "sample", "--engine", "vllm", "--out", str(tmp_path / "run"))
+    assert pmi("run", *words, "--limit", "1") == 2
     assert "make install-vllm" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ((), {"pmi", "sample, 60 of its 60", "smollm2-135m", "none; --train_mem", "runs/latest"}),
+        (
+            ("--train_mem", "--strategy", "inplace", "--limit", "7", "--out", "x"),
+            {"pmi", "sample, 7 of its 60", "yes, by --strategy inplace", "x"},
+        ),
+        (("--system", "lexical"), {"lexical", "none"}),
+    ],
+)
+def test_a_run_that_names_no_data_starts_nothing_and_says_what_it_would_run(
+    words: tuple[str, ...],
+    told: set[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert pmi("run", *words) == 2
+    assert list(tmp_path.iterdir()) == []
+    shown = capsys.readouterr().err
+    assert all(f"  {fact}" in shown for fact in told)
+    assert "--data" in shown
+    assert "--yes" in shown
+
+
+def test_a_run_that_is_there_names_its_data_and_yes_starts_the_default(tmp_path: Path) -> None:
+    words = ("run", "--engine", "scripted", "--limit", "1", "--out", str(tmp_path / "run"))
+    assert pmi(*words) == 2
+    assert pmi(*words, "--yes") == 0
+    assert pmi(*words) == 0
+    assert json.loads((tmp_path / "run" / "summary.json").read_text())["num_episodes"] == 2
+
+
+def test_each_setting_that_is_wrong_has_a_line_whichever_group_it_is_of(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert pmi("run", "--mem_rank", "0", "--limit", "-1", "--topk", "0") == 2
+    assert pmi("study", "recipes", "--ranks", "900", "1", "--topk", "0") == 2
+    least = "should be greater than or equal to"
+    assert capsys.readouterr().err.splitlines() == [
+        f"pmi: --mem_rank: {least} 1 (given 0)",
+        f"pmi: --topk: {least} 1 (given 0)",
+        f"pmi: --limit: {least} 0 (given -1)",
+        "pmi: --ranks: should be less than or equal to 512 (given 900)",
+        f"pmi: --topk: {least} 1 (given 0)",
+    ]
+
+
+def test_the_help_of_a_run_begins_with_what_is_set_most_and_goes_on_by_groups(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert pmi("run", "--help") == 0
+    brief = capsys.readouterr().out
+    assert pmi("run", "--help_all") == 0
+    whole = capsys.readouterr().out
+    order = ("--data DATA", "--out FOLDER", "--train_mem", "system options", "--max_steps INT")
+    order += ("memory options", "retrieval options", "engine options", "run options", "--probe")
+    for shown in (brief, whole):
+        places = [shown.index(mark) for mark in order]
+        assert places == sorted(places)
+    assert "Runs under different" not in brief
+    assert "Runs under different" in whole
 
 
 def test_another_configuration_is_refused_by_field(

@@ -11,7 +11,7 @@ from importlib.metadata import EntryPoint, entry_points
 from pmi_kernel.cli import data, evaluate, jobs, look, studies, terminal, train
 from pmi_kernel.cli.parsing import parse
 from pmi_kernel.cli.terminal import say
-from pmi_kernel.core.errors import PmiError
+from pmi_kernel.core.errors import PmiError, SettingsError
 from pmi_kernel.core.visible import visible
 
 _USAGE = """usage: pmi VERB [options]
@@ -59,6 +59,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         try:
             with terminal.flushed():
                 raise SystemExit(_run(words))
+        except SettingsError as error:
+            say("\n".join(f"pmi: {line}" for line in error.lines("--")), is_error=True)
+            raise SystemExit(2) from None
         except PmiError as error:
             say(f"pmi: {error}", is_error=True)
             raise SystemExit(2) from None

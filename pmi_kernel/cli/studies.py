@@ -3,7 +3,7 @@
 from typing import Any
 
 from pmi_kernel.cli.evaluate import run_shown
-from pmi_kernel.cli.parsing import parse
+from pmi_kernel.cli.flags import parse_settings
 from pmi_kernel.cli.terminal import say
 from pmi_kernel.core.errors import ConfigError
 from pmi_kernel.core.settings import SystemConfig
@@ -15,12 +15,6 @@ def grid(words: list[str]) -> int:
     from pmi_kernel.runs import RunSettings
     from pmi_kernel.systems.pmi.config import PmiConfig
 
-    def arguments(
-        settings: arms.GridSettings, config: PmiConfig
-    ) -> tuple[arms.GridSettings, PmiConfig]:
-        """Run closed book, in context, injected, injected with context, and the wrong passage."""
-        return settings, config
-
     failed: dict[str, int] = {}
 
     def run_arm(target: RunSettings, system: SystemConfig) -> None:
@@ -30,7 +24,13 @@ def grid(words: list[str]) -> int:
         if num_errors := outcome.summary["num_errors"]:
             failed[target.out.name] = num_errors
 
-    settings, config = parse(arguments, words, "grid")
+    settings, config = parse_settings(
+        {"grid": arms.GridSettings, "system": PmiConfig},
+        words,
+        "grid",
+        "Run closed book, in context, injected, injected with context, and the wrong passage.",
+        tuple(arms.GridSettings.model_fields),
+    )
     say(arms.grid(settings, config, run_arm=run_arm).render())
     if not failed:
         return 0
@@ -47,11 +47,14 @@ def study(words: list[str]) -> int:
     if not words or words[0] not in KINDS:
         raise ConfigError("say which study: pmi study recipes, or pmi study accumulation")
 
-    def arguments(settings: KINDS[words[0]], config: PmiConfig) -> tuple[Any, PmiConfig]:  # type: ignore[valid-type]
-        return settings, config
-
-    arguments.__doc__ = _STUDIES[words[0]]
-    settings, config = parse(arguments, words[1:], f"study {words[0]}")
+    kind = KINDS[words[0]]
+    settings, config = parse_settings(
+        {"study": kind, "system": PmiConfig},
+        words[1:],
+        f"study {words[0]}",
+        _STUDIES[words[0]],
+        tuple(kind.model_fields),
+    )
     found = carry_out(
         settings,
         config,

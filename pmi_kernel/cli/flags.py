@@ -1,0 +1,121 @@
+"""Settings as flags in groups, so that a help of many is read from the top down."""
+
+import re
+import textwrap
+from collections.abc import Mapping, Sequence
+from dataclasses import field, make_dataclass
+from pathlib import Path
+from types import NoneType
+from typing import Annotated, Any, get_args, get_origin
+
+import tyro
+from pydantic.fields import FieldInfo
+
+from pmi_kernel.cli.parsing import parse
+from pmi_kernel.core.errors import SettingsError
+from pmi_kernel.core.settings import Settings, SystemConfig
+
+_BRIEF_CHARS = 110
+"""Most characters that `--help` tells of a flag."""
+_SENTENCE = re.compile(r".+?(?<!e\.g)\.(?= [A-Z`(]|$)|.+")
+
+
+def parse_settings(
+    kinds: Mapping[str, type[Settings]],
+    words: Sequence[str],
+    prog: str,
+    about: str,
+    first: Sequence[str] = (),
+) -> list[Any]:
+    """Parse words into settings of each kind.
+
+    Args:
+        kinds: What is set, by the name of its group of flags. What a kind mixes in has a group of
+            its own, after it.
+        words: The words; `--help` is brief, `--help_all` tells all of each flag.
+        prog: The verb.
+        about: What it does.
+        first: The settings whose flags stand first, in this order; what a kind lacks is left out.
+
+    Raises:
+        SettingsError: Some are not right; all kinds' are told at once.
+    """
+    is_brief = not {"--help_all", "--help-all"} & set(words)
+    words = ["--help" if word in ("--help_all", "--help-all") else word for word in words]
+    groups: dict[str, dict[str, FieldInfo]] = {}
+    abouts: dict[str, str] = {}
+    for group, kind in kinds.items():
+        groups[group] = {}
+        for name, info in kind.model_fields.items():
+            home = _home(kind, name)
+            title = group if home is kind else home.__name__.removesuffix("Config").lower()
+            abouts.setdefault(title, home.__doc__ or "")
+            groups.setdefault(title, {})[name] = info
+    known = {name: info for fields in groups.values() for name, info in fields.items()}
+    top = {name: known[name] for name in first if name in known}
+    root: list[Any] = _flags(top, is_brief)
+    titles = []
+    for title, fields in groups.items():
+        if rest := {name: info for name, info in fields.items() if name not in top}:
+            part = make_dataclass(title, _flags(rest, is_brief), kw_only=True)
+            part.__doc__ = abouts[title].splitlines()[0]
+            titles.append(f"of_{title}")
+            root.append((titles[-1], Annotated[part, tyro.conf.arg(name=title)]))
+    target = make_dataclass("Words", root, kw_only=True)
+    target.__doc__ = f"{about} --help_all tells more of each option." if is_brief else about
+    given = vars(parse(target, words, prog))
+    values = {name: given[name] for name in top}
+    for title in titles:
+        values |= vars(given[title])
+    return _settings(list(kinds.values()), values)
+
+
+def _home(kind: type[Settings], name: str) -> type[Settings]:
+    """What a setting was mixed in with; the kind itself where it is its own or every system's."""
+    bases = (base for base in reversed(kind.__mro__) if issubclass(base, Settings))
+    home = next(base for base in bases if name in base.model_fields)
+    return kind if issubclass(home, SystemConfig) else home
+
+
+def _flags(fields: Mapping[str, FieldInfo], is_brief: bool) -> list[tuple[str, Any, Any]]:
+    """Return settings as a dataclass has its fields."""
+    flags = []
+    for name, info in fields.items():
+        text = " ".join((info.description or "").split())
+        if is_brief and (sentence := _SENTENCE.match(text)):
+            text = textwrap.shorten(sentence[0], _BRIEF_CHARS, placeholder=" …")
+        shown = tyro.conf.arg(
+            help=text, metavar=_placeholder(info.annotation, name), help_behavior_hint=_default
+        )
+        kept = field() if info.is_required() else field(default=info.default)
+        flags.append((name, Annotated[info.annotation, shown], kept))
+    return flags
+
+
+def _placeholder(kind: Any, name: str) -> str | None:
+    """What stands for a flag's value; None where it takes none, or one of a few."""
+    parts = [part for part in get_args(kind) if part not in (NoneType, Ellipsis)]
+    if get_origin(kind) is tuple:
+        return f"[{_placeholder(parts[0], name) or name.upper()} ...]"
+    if get_origin(kind) is Annotated or NoneType in get_args(kind):
+        return _placeholder(parts[0], name)
+    words = {int: "INT", float: "FLOAT", Path: "FOLDER", str: name.rpartition("_")[2].upper()}
+    return words.get(kind)
+
+
+def _default(shown: str) -> str:
+    """What is said of a flag's default; nothing where it is off, or empty."""
+    return "" if shown in ("None", "False", "''", "") else f"(default {shown})"
+
+
+def _settings(kinds: Sequence[type[Settings]], values: Mapping[str, Any]) -> list[Any]:
+    made: list[Any] = []
+    problems: dict[str, str] = {}
+    for kind in kinds:
+        try:
+            made.append(kind(**{name: values[name] for name in kind.model_fields}))
+        except SettingsError as error:
+            problems |= error.problems
+    if problems:
+        raise SettingsError(problems)
+    return made
