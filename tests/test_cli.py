@@ -1,13 +1,17 @@
 import hashlib
 import json
+import re
 import subprocess
 import sys
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
+from pmi_kernel import Job
 from pmi_kernel.cli import main
+from pmi_kernel.core.errors import ConfigError
 
 
 def pmi(*words: str) -> int:
@@ -188,6 +192,65 @@ def test_a_world_is_a_data_source_and_can_be_written(tmp_path: Path) -> None:
     assert summary["data_source"] == source
     assert pmi("data", "write", source, "--out", str(path)) == 0
     assert hashlib.sha256(path.read_bytes()).hexdigest() == summary["data"]["sha256"]
+
+
+def test_help_and_the_bare_command_show_every_verb_once(capsys: pytest.CaptureFixture[str]) -> None:
+    assert pmi("--help") == 0
+    helped = capsys.readouterr().out
+    assert pmi() == 2
+    assert capsys.readouterr().err == helped
+    shown = re.findall(r"^  (\S+)  +\S", helped, re.M)
+    assert len(shown) == len(set(shown))
+    assert {verb for verb in shown if pmi(verb, "--help") != 0} == set()
+    assert shown[:3] == ["demo", "run", "lab"]
+    assert [words.split()[1] for words in re.findall("^ {16}(pmi .*)", helped, re.M)] == shown[:3]
+
+
+@pytest.mark.parametrize(
+    "words", ["run", "grid", "study recipes", "train regrad", "show", "jobs list"]
+)
+def test_a_usage_has_placeholders(words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert pmi(*words.split(), "--help") == 0
+    shown = capsys.readouterr().out
+    assert not re.search(r"\{None\}|\bSTR\b|\bPATH\b", shown)
+    assert re.search(r"\bFOLDER\b|\bRUN\b|\bROOT\b", shown)
+
+
+def test_version_is_the_installed_packages(capsys: pytest.CaptureFixture[str]) -> None:
+    assert pmi("--version") == 0
+    assert capsys.readouterr().out == f"pmi-workbench {version('pmi-workbench')}\n"
+
+
+def test_the_help_of_the_lab_is_ours(capsys: pytest.CaptureFixture[str]) -> None:
+    assert pmi("lab", "--help") == 0
+    shown = capsys.readouterr().out
+    assert shown.startswith("usage: pmi lab [--copy [FOLDER]]")
+    assert "pmi lab --no-browser --port=9000" in " ".join(shown.split())
+
+
+@pytest.mark.parametrize("verb", ["runs", "jobs list"])
+def test_an_empty_list_says_where_it_looked_and_what_to_do(
+    verb: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert pmi(*verb.split(), str(tmp_path)) == 0
+    shown = capsys.readouterr().out
+    assert f"under {tmp_path};" in shown
+    assert f"pmi run --data sample --train_mem --out {tmp_path / 'first'}" in shown
+    assert pmi(*verb.split(), str(tmp_path / "none")) == 0
+    assert f"under {tmp_path / 'none'}, which is no folder;" in capsys.readouterr().out
+
+
+def test_a_job_is_known_by_its_folders_name_and_an_absent_one_says_what_to_write(
+    tmp_path: Path,
+) -> None:
+    assert scripted(tmp_path / "run", "--limit", "1") == 0
+    assert Job(str(tmp_path / "run")) == Job(tmp_path / "run")
+    assert Job(str(tmp_path / "run")).status()["state"] == "done"
+    absent = Job(str(tmp_path / "none"))
+    assert not absent.is_running
+    for use in (absent.status, absent.cancel, absent.resume, lambda: Job.attach(absent.out)):
+        with pytest.raises(ConfigError, match=r"none: .*no such folder.*near it are .*run\)"):
+            use()
 
 
 def test_the_module_is_the_command() -> None:

@@ -94,20 +94,20 @@ def resume(words: list[str]) -> int:
     from pmi_kernel.runs.request import request_of
 
     def arguments(
-        out: Annotated[Path, tyro.conf.Positional],
-        limit: int | None = None,
-        workers: int | None = None,
-        data: str | None = None,
+        run: Annotated[Path, tyro.conf.Positional],
+        limit: Annotated[int | None, tyro.conf.arg(help_behavior_hint="")] = None,
+        workers: Annotated[int | None, tyro.conf.arg(help_behavior_hint="")] = None,
+        data: Annotated[str | None, tyro.conf.arg(metavar="DATA", help_behavior_hint="")] = None,
     ) -> tuple[Path, int | None, int | None, str | None]:
         """Go on with a run under its own settings.
 
         Args:
-            out: Run directory.
+            run: Run directory.
             limit: Most episodes to run now.
             workers: Worker processes now; as in pmi run.
             data: Where the run's data file is now, if it moved.
         """
-        return out, limit, workers, data
+        return run, limit, workers, data
 
     out, limit, workers, data = parse(arguments, words, "resume")
     moved = {} if data is None else {"data": data}

@@ -63,7 +63,7 @@ def parse_settings(
             root.append((titles[-1], Annotated[part, tyro.conf.arg(name=title)]))
     target = make_dataclass("Words", root, kw_only=True)
     target.__doc__ = f"{about} --help_all tells more of each option." if is_brief else about
-    given = vars(parse(target, words, prog))
+    given = vars(parse(target, words, prog, takes_none=True))
     values = {name: given[name] for name in top}
     for title in titles:
         values |= vars(given[title])
@@ -74,7 +74,8 @@ def _home(kind: type[Settings], name: str) -> type[Settings]:
     """What a setting was mixed in with; the kind itself where it is its own or every system's."""
     bases = (base for base in reversed(kind.__mro__) if issubclass(base, Settings))
     home = next(base for base in bases if name in base.model_fields)
-    return kind if issubclass(home, SystemConfig) else home
+    is_own = issubclass(home, SystemConfig) or home.__name__ == kind.__name__
+    return kind if is_own else home
 
 
 def _flags(fields: Mapping[str, FieldInfo], is_brief: bool) -> list[tuple[str, Any, Any]]:
@@ -84,12 +85,17 @@ def _flags(fields: Mapping[str, FieldInfo], is_brief: bool) -> list[tuple[str, A
         text = " ".join((info.description or "").split())
         if is_brief and (sentence := _SENTENCE.match(text)):
             text = textwrap.shorten(sentence[0], _BRIEF_CHARS, placeholder=" …")
-        shown = tyro.conf.arg(
-            help=text, metavar=_placeholder(info.annotation, name), help_behavior_hint=_default
-        )
+        shown = tyro.conf.arg(help=text, metavar=_metavar(info, name), help_behavior_hint=_default)
         kept = field() if info.is_required() else field(default=info.default)
         flags.append((name, Annotated[info.annotation, shown], kept))
     return flags
+
+
+def _metavar(info: FieldInfo, name: str) -> str | None:
+    """What stands for a flag's value; with None, where that is not the default and can be said."""
+    word = _placeholder(info.annotation, name)
+    is_none_said = NoneType in get_args(info.annotation) and info.default is not None
+    return f"{word}|None" if is_none_said else word
 
 
 def _placeholder(kind: Any, name: str) -> str | None:

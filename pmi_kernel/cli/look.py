@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from pmi_kernel.cli.parsing import parse
+from pmi_kernel.cli import terminal
+from pmi_kernel.cli.parsing import OptionalFile, parse
 from pmi_kernel.cli.terminal import say
 from pmi_kernel.core.errors import ConfigError
 from pmi_kernel.core.figures import FIGURES
@@ -38,7 +39,7 @@ def runs(words: list[str]) -> int:
         except ConfigError as error:
             summaries[str(job.out)] = None
             say(f"pmi: {error}", is_error=True)
-    say(_table(summaries) if summaries else f"no runs under {root}")
+    say(_table(summaries) if summaries else terminal.nothing_under(root, "runs"))
     return 0
 
 
@@ -88,7 +89,7 @@ def card(words: list[str]) -> int:
     from pmi_kernel.reports.cards import cards_frame, read_cards, render_cards
 
     def arguments(
-        run: Annotated[Path, tyro.conf.Positional], csv: Path | None = None
+        run: Annotated[Path, tyro.conf.Positional], csv: OptionalFile = None
     ) -> tuple[Path, Path | None]:
         """Say what the injections of a run with --probe did: a row an episode, and the means.
 
@@ -113,8 +114,10 @@ def show(words: list[str]) -> int:
 
     def arguments(
         run: Annotated[Path, tyro.conf.Positional],
-        episode_id: Annotated[str | None, tyro.conf.Positional] = None,
-        html: Path | None = None,
+        episode_id: Annotated[
+            str | None, tyro.conf.Positional, tyro.conf.arg(help_behavior_hint="")
+        ] = None,
+        html: OptionalFile = None,
     ) -> tuple[Path, str | None, Path | None]:
         """Show one recorded episode; without an id, a run: the list of its episodes, or a page.
 
@@ -134,6 +137,8 @@ def show(words: list[str]) -> int:
         for known in recording.ids:
             result = recording.results.get(known)
             say(visible_line(f"{known}  {result.prediction}" if result else known))
+        if not recording.ids:
+            say(f"{run}: no episode is done yet; `pmi jobs watch {run}` tells how far it is")
         if unreadable := recording.unreadable:
             say(f"{len(unreadable)} lines cannot be read, the first {unreadable[0]}", is_error=True)
     else:
@@ -159,11 +164,15 @@ def compare(words: list[str]) -> int:
     from pmi_kernel.reports.pages.render import page, table_node
 
     def arguments(
-        runs: Annotated[tuple[Path, ...], tyro.conf.Positional],
+        runs: Annotated[
+            tuple[Path, ...],
+            tyro.conf.Positional,
+            tyro.conf.arg(metavar="RUN [RUN ...]", help_behavior_hint=""),
+        ],
         force: bool = False,
-        csv: Path | None = None,
-        latex: Path | None = None,
-        html: Path | None = None,
+        csv: OptionalFile = None,
+        latex: OptionalFile = None,
+        html: OptionalFile = None,
     ) -> tuple[tuple[Path, ...], bool, dict[str, Path | None]]:
         """Compare runs on the episodes that they share; each is held against the first.
 

@@ -5,7 +5,6 @@ from typing import Any
 from pmi_kernel.cli.evaluate import run_shown
 from pmi_kernel.cli.flags import parse_settings
 from pmi_kernel.cli.terminal import say
-from pmi_kernel.core.errors import ConfigError
 from pmi_kernel.core.settings import SystemConfig
 
 
@@ -45,7 +44,9 @@ def study(words: list[str]) -> int:
     from pmi_kernel.systems.pmi.config import PmiConfig
 
     if not words or words[0] not in KINDS:
-        raise ConfigError("say which study: pmi study recipes, or pmi study accumulation")
+        lines = [f"  {name:13} {what}" for name, what in _STUDIES.items()]
+        say("usage: pmi study NAME [options]\n\n" + "\n".join(lines))
+        return 0 if words and words[0] in ("-h", "--help") else 2
 
     kind = KINDS[words[0]]
     settings, config = parse_settings(
