@@ -138,6 +138,7 @@ def test_each_setting_that_is_wrong_has_a_line_whichever_group_it_is_of(
 ) -> None:
     assert pmi("run", "--mem_rank", "0", "--limit", "-1", "--topk", "0") == 2
     assert pmi("study", "recipes", "--ranks", "900", "1", "--topk", "0") == 2
+    assert pmi("run", "--topk", "many", "--mem_lr", "fast", "--retriever", "magic") == 2
     least = "should be greater than or equal to"
     assert capsys.readouterr().err.splitlines() == [
         f"pmi: --mem_rank: {least} 1 (given 0)",
@@ -145,6 +146,11 @@ def test_each_setting_that_is_wrong_has_a_line_whichever_group_it_is_of(
         f"pmi: --limit: {least} 0 (given -1)",
         "pmi: --ranks: should be less than or equal to 512 (given 900)",
         f"pmi: --topk: {least} 1 (given 0)",
+        "pmi: --mem_lr: should be a valid number, unable to parse string as a number "
+        "(given 'fast')",
+        "pmi: --retriever: should be 'overlap' or 'bm25' (given 'magic')",
+        "pmi: --topk: should be a valid integer, unable to parse string as an integer "
+        "(given 'many')",
     ]
 
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any, get_args, get_origin
 
 import tyro
 from pydantic.fields import FieldInfo
+from tyro.constructors import PrimitiveConstructorSpec
 
 from pmi_kernel.cli.parsing import parse
 from pmi_kernel.core.errors import SettingsError
@@ -85,28 +86,44 @@ def _flags(fields: Mapping[str, FieldInfo], is_brief: bool) -> list[tuple[str, A
         text = " ".join((info.description or "").split())
         if is_brief and (sentence := _SENTENCE.match(text)):
             text = textwrap.shorten(sentence[0], _BRIEF_CHARS, placeholder=" …")
-        shown = tyro.conf.arg(help=text, metavar=_metavar(info, name), help_behavior_hint=_default)
+        shown = tyro.conf.arg(help=text, help_behavior_hint=_default)
         kept = field() if info.is_required() else field(default=info.default)
-        flags.append((name, Annotated[info.annotation, shown], kept))
+        read = () if info.annotation is bool else (_reader(info, name),)
+        flags.append((name, Annotated[info.annotation, shown, *read], kept))
     return flags
 
 
-def _metavar(info: FieldInfo, name: str) -> str | None:
-    """What stands for a flag's value; with None, where that is not the default and can be said."""
-    word = _placeholder(info.annotation, name)
-    is_none_said = NoneType in get_args(info.annotation) and info.default is not None
-    return f"{word}|None" if is_none_said else word
+def _reader(info: FieldInfo, name: str) -> PrimitiveConstructorSpec[Any]:
+    """How a flag's words are read; what is no number stays a word, for the settings to refuse."""
+    kinds = get_args(info.annotation)
+    kind, is_many = _innermost(info.annotation), get_origin(info.annotation) is tuple
 
+    def read(word: str) -> object:
+        if word == "None" and NoneType in kinds:
+            return None
+        try:
+            return kind(word) if kind in (int, float) else word
+        except ValueError:
+            return word
 
-def _placeholder(kind: Any, name: str) -> str | None:
-    """What stands for a flag's value; None where it takes none, or one of a few."""
-    parts = [part for part in get_args(kind) if part not in (NoneType, Ellipsis)]
-    if get_origin(kind) is tuple:
-        return f"[{_placeholder(parts[0], name) or name.upper()} ...]"
-    if get_origin(kind) is Annotated or NoneType in get_args(kind):
-        return _placeholder(parts[0], name)
     words = {int: "INT", float: "FLOAT", Path: "FOLDER", str: name.rpartition("_")[2].upper()}
-    return words.get(kind)
+    metavar = words.get(kind) or f"{{{','.join(get_args(kind))}}}"
+    if NoneType in kinds and info.default is not None:
+        metavar += "|None"
+    return PrimitiveConstructorSpec(
+        nargs="*" if is_many else 1,
+        metavar=f"[{metavar} ...]" if is_many else metavar,
+        instance_from_str=lambda given: tuple(map(read, given)) if is_many else read(given[0]),
+        is_instance=lambda value: True,
+        str_from_instance=lambda value: [*map(str, value)] if is_many else [str(value)],
+    )
+
+
+def _innermost(kind: Any) -> Any:
+    """The type of a value, or of each of several."""
+    parts = [part for part in get_args(kind) if part not in (NoneType, Ellipsis)]
+    is_outer = get_origin(kind) in (tuple, Annotated) or NoneType in get_args(kind)
+    return _innermost(parts[0]) if is_outer else kind
 
 
 def _default(shown: str) -> str:

@@ -151,9 +151,7 @@ def test_another_question_and_other_settings_reset_the_episode(
     scripted.expect_status("Done: 2 steps, answered.")
     setup.get_by_label("topk").fill("0")
     setup.get_by_role("button", name="Apply settings").click()
-    expect(setup.locator("> .pmi-status")).to_contain_text(
-        "topk: should be greater than"
-    )
+    expect(setup.locator("> .pmi-status")).to_contain_text("topk: should be greater than")
     setup.get_by_label("Data file").fill("no/such/file.json")
     setup.get_by_role("button", name="Load data").click()
     expect(setup.locator("> .pmi-status")).to_contain_text("no/such/file.json")
