@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pmi_kernel.core.errors import PmiError
     from pmi_kernel.data import load_examples
     from pmi_kernel.episodes.episode import Episode
+    from pmi_kernel.jobs import Job
     from pmi_kernel.systems import open_system
     from pmi_kernel.systems.baselines.config import ClosedBookConfig, InContextConfig
     from pmi_kernel.systems.pmi.config import PmiConfig
@@ -20,6 +21,7 @@ __all__ = [
     "ClosedBookConfig",
     "Episode",
     "InContextConfig",
+    "Job",
     "PmiConfig",
     "PmiError",
     "__version__",
@@ -31,6 +33,7 @@ _HOMES = {
     "load_examples": "pmi_kernel.data",
     "open_system": "pmi_kernel.systems",
     "Episode": "pmi_kernel.episodes.episode",
+    "Job": "pmi_kernel.jobs",
     "PmiError": "pmi_kernel.core.errors",
     "ClosedBookConfig": "pmi_kernel.systems.baselines.config",
     "InContextConfig": "pmi_kernel.systems.baselines.config",

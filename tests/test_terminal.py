@@ -111,7 +111,7 @@ CANNOT = {
     "show {no}": "no such file of traces",
     "blame {folder}": "holds no run",
     "card {folder}": "holds no run",
-    "run --engine scripted --limit 1 --out {file}/run": "Not a directory",
+    "run --data sample --engine scripted --limit 1 --out {file}/run": "Not a directory",
 }
 
 

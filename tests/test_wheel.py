@@ -95,7 +95,8 @@ def test_a_wheel_runs_what_a_source_tree_runs(home: Path, elsewhere: Path) -> No
         return call(home / "bin/pmi", *words, cwd=elsewhere)
 
     assert "60 valid examples, 0 invalid" in pmi("data", "check", "sample")
-    pmi("run", "--limit", "1", "--engine", "scripted", "--train_mem", "--out", "run")
+    words = "run --data sample --limit 1 --engine scripted --train_mem --out run"
+    pmi(*words.split())
     (episode,) = pmi("show", "run").splitlines()
     pmi("show", "run", episode.split()[0], "--html", "episode.html")
     assert "<html" in (elsewhere / "episode.html").read_text(encoding="utf-8")

@@ -32,8 +32,12 @@ def export(words: list[str], say: Say) -> int:
     parser = argparse.ArgumentParser(
         "pmi export", description="Write a saved notebook as one HTML page that needs no network."
     )
-    parser.add_argument("notebook", type=Path, help="the notebook, with its outputs saved")
-    parser.add_argument("--html", type=Path, help="page to write; by default beside the notebook")
+    parser.add_argument(
+        "notebook", type=Path, metavar="NOTEBOOK", help="the notebook, with its outputs saved"
+    )
+    parser.add_argument(
+        "--html", type=Path, metavar="FILE", help="page to write; by default beside the notebook"
+    )
     chosen = parser.parse_args(words)
     if not chosen.notebook.is_file():
         raise DataError(f"{chosen.notebook}: no such notebook")
@@ -49,8 +53,23 @@ def lab(words: list[str], say: Say) -> int:
     That is in a source tree, else in the working directory; `--copy FOLDER` first copies the
     notebooks and the example runs to a folder and opens that.
     """
-    own = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    own.add_argument("--copy", type=Path, nargs="?", const=Path())
+    own = argparse.ArgumentParser(
+        "pmi lab",
+        usage="pmi lab [--copy [FOLDER]] [JupyterLab's own options]",
+        description="Open the notebooks in JupyterLab, on loopback with a token.",
+        epilog="Every other option goes to JupyterLab as it is, and wins over ours: pmi lab "
+        "--no-browser --port=9000. `jupyter lab --help` lists JupyterLab's own.",
+        allow_abbrev=False,
+    )
+    own.add_argument(
+        "--copy",
+        type=Path,
+        nargs="?",
+        const=Path(),
+        metavar="FOLDER",
+        help="first copy the notebooks and the example runs to this folder, by default here, and "
+        "open that; what is there already is never changed",
+    )
     chosen, words = own.parse_known_args(words)
     if chosen.copy is not None:
         copy_notebooks(chosen.copy)

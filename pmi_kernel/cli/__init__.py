@@ -6,38 +6,52 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint, PackageNotFoundError, entry_points, version
 
 from pmi_kernel.cli import data, evaluate, jobs, look, studies, terminal, train
 from pmi_kernel.cli.parsing import parse
 from pmi_kernel.cli.terminal import say
-from pmi_kernel.core.errors import PmiError
+from pmi_kernel.core.errors import PmiError, SettingsError
+from pmi_kernel.core.version import __version__
 from pmi_kernel.core.visible import visible
 
 _USAGE = """usage: pmi VERB [options]
 
-  run      evaluate a system on a data set, or go on with a run: pmi run --out runs/x --train_mem
-  resume   go on with a run under its own settings: pmi resume runs/x
-  train    train what a system learns before it is run: pmi train SYSTEM --out runs/x
-  encode   take the gradients of a data set's passages ahead: pmi encode --data FILE
-  checkpoint  check what a training wrote, and copy it: pmi checkpoint runs/x --export FOLDER
-  grid     closed book, in context, injected, both, wrong passage: one table
-  compare  runs side by side: pmi compare runs/a runs/b --html out.html
-  study    what is learned from weights alone: pmi study recipes --questions 12 | accumulation
-  card     what each injection of a run did: pmi card runs/x --csv card.csv
-  blame    a run's wrong answers by the stage that failed: pmi blame runs/x
-  runs     what was run, with EM and F1
-  jobs     what is done in the background: pmi jobs list | watch X | cancel X | resume X
-  demo     the main job on the embedded model and sample, small
-  data     fetch, check or invent data: pmi data fetch hotpotqa | check FILE | synth --n 60 --out F
-           | write world:hops=3,n=40 --out F
-  gpu-check  every CUDA path against the CPU, and the benchmarks, in under ten minutes
-  bench    measure; without a name, lists the benchmarks
-  show     one recorded episode: pmi show runs/x EPISODE_ID --html out.html
-  lab      open JupyterLab on loopback; --copy FOLDER puts the notebooks there first
-  export   a saved notebook as one HTML page: pmi export notebooks/x.ipynb --html x.html
+begin with
+  demo        what one gradient step teaches the embedded model, in two minutes
+                pmi demo
+  run         evaluate a system on a data set, or go on with a run
+                pmi run --data sample --train_mem --limit 5 --out runs/first
+  lab         the workbench: the notebooks in JupyterLab, on loopback
+                pmi lab --copy work
 
-pmi VERB --help lists a verb's options."""
+run and look
+  resume      go on with a run under its own settings: pmi resume RUN
+  runs        what was run, with EM and F1
+  show        a run or one recorded episode, as text or as a page: pmi show RUN --html run.html
+  compare     runs side by side: pmi compare RUN RUN --html compare.html
+  blame       a run's wrong answers by the stage that failed: pmi blame RUN
+  card        what each injection of a run with --probe did: pmi card RUN --csv card.csv
+
+train
+  train       what a system learns before it is run: pmi train SYSTEM --out FOLDER
+  encode      each passage's gradient ahead, once: pmi encode --data SOURCE --store int8
+  checkpoint  check what a training wrote, and copy it: pmi checkpoint FOLDER --export COPY
+
+studies
+  grid        closed book, in context, injected, both, wrong passage: one table
+  study       what is learned from weights alone: pmi study recipes | accumulation
+  bench       measure; without a name, lists the benchmarks
+  gpu-check   every CUDA path against the CPU, and the benchmarks, in under ten minutes
+
+data
+  data        fetch, check or invent data: pmi data fetch hotpotqa | check SOURCE | synth | write
+
+jobs and lab
+  jobs        what is done in the background: pmi jobs list | watch JOB | cancel JOB | resume JOB
+  export      a saved notebook as one HTML page: pmi export NOTEBOOK
+
+pmi VERB --help lists a verb's options; pmi --version tells the version."""
 
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -60,6 +74,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         try:
             with terminal.flushed():
                 raise SystemExit(_run(words))
+        except SettingsError as error:
+            say("\n".join(f"pmi: {line}" for line in error.lines("--")), is_error=True)
+            raise SystemExit(2) from None
         except PmiError as error:
             say(f"pmi: {error}", is_error=True)
             raise SystemExit(2) from None
@@ -100,9 +117,22 @@ def _run(words: list[str]) -> int:
         verbs.setdefault(verb.name, partial(_elsewhere, verb))
     if words and words[0] in verbs:
         return verbs[words[0]](words[1:])
-    is_help = not words or words[0] in ("-h", "--help")
-    say(_USAGE if is_help else f"pmi: no verb {words[0]!r}\n\n{_USAGE}", is_error=True)
-    return 0 if is_help and words else 2
+    if words and words[0] in ("-h", "--help"):
+        say(_USAGE)
+        return 0
+    if words and words[0] == "--version":
+        say(f"pmi-workbench {_version()}")
+        return 0
+    say(f"pmi: no verb {words[0]!r}\n\n{_USAGE}" if words else _USAGE, is_error=True)
+    return 2
+
+
+def _version() -> str:
+    """The installed package's version; of a source tree that is not installed, its own."""
+    try:
+        return version("pmi-workbench")
+    except PackageNotFoundError:
+        return __version__
 
 
 class _LogFormat(logging.Formatter):

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import tyro
 
-from pmi_kernel.cli.parsing import parse
+from pmi_kernel.cli.parsing import File, parse
 from pmi_kernel.cli.terminal import say
 from pmi_kernel.core.errors import ConfigError
 from pmi_kernel.core.text import shown
@@ -24,7 +24,8 @@ def dispatch(words: list[str]) -> int:
     if not words or words[0] not in verbs:
         say(
             "usage: pmi data fetch hotpotqa | check SOURCE | synth --n N --seed S --out FILE | "
-            "write SOURCE --out FILE"
+            "write SOURCE --out FILE\n\nSOURCE is what --data of pmi run takes: sample, hotpotqa, "
+            "a file, or e.g. world:hops=3,n=40"
         )
         return 0 if words and words[0] in ("-h", "--help") else 2
     return verbs[words[0]](words[1:])
@@ -71,7 +72,7 @@ def _synth(words: list[str]) -> int:
     from pmi_kernel.data.synth import synthesize
 
     def synth(
-        n: int = 60, seed: int = 7, out: Path = Path("fictional.json")
+        n: int = 60, seed: int = 7, out: File = Path("fictional.json")
     ) -> tuple[int, int, Path]:
         """Invent questions over fictional worlds, in HotpotQA's layout.
 
@@ -94,7 +95,7 @@ def _synth(words: list[str]) -> int:
 def _write(words: list[str]) -> int:
     from pmi_kernel.data import load_examples, write_examples
 
-    def write(source: Annotated[str, tyro.conf.Positional], out: Path) -> tuple[str, Path]:
+    def write(source: Annotated[str, tyro.conf.Positional], out: File) -> tuple[str, Path]:
         """Write the questions of a data source to a file in HotpotQA's layout.
 
         Args:

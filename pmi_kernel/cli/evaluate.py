@@ -7,9 +7,11 @@ from typing import Annotated, Any
 
 import tyro
 
+from pmi_kernel.cli.flags import parse_settings
 from pmi_kernel.cli.parsing import parse
 from pmi_kernel.cli.terminal import say
-from pmi_kernel.core.settings import SystemConfig
+from pmi_kernel.core.errors import SettingsError
+from pmi_kernel.core.settings import Settings, SystemConfig
 from pmi_kernel.core.visible import visible
 from pmi_kernel.systems import SYSTEMS, config_class
 
@@ -17,24 +19,74 @@ INTERRUPTED = 130
 """Exit status after Ctrl-C."""
 
 
+class _Asked(Settings):
+    """What is asked of the command alone."""
+
+    system: str = "pmi"
+    """What answers; each has options of its own."""
+    yes: bool = False
+    """Start with the default questions, where no data is named."""
+
+
+_FIRST = ("data", "out", "limit", "system")
+
+
 def run(words: list[str]) -> int:
     """Evaluate a system on a data set."""
     from pmi_kernel.runs import RunSettings
+    from pmi_kernel.runs.files import RECORD
 
     choose = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    choose.add_argument("--system", choices=SYSTEMS, default="pmi")
-    chosen, rest = choose.parse_known_args(words)
-    kind = config_class(chosen.system)
-
-    def settings(run: RunSettings, config: kind) -> tuple[RunSettings, SystemConfig]:  # type: ignore[valid-type]
-        return run, config
-
-    settings.__doc__ = (
-        f"Evaluate a system on a data set.\n\nThese are the options with --system {chosen.system} "
-        f"(one of {', '.join(SYSTEMS)})."
+    choose.add_argument("--system", default="pmi")
+    name = choose.parse_known_args(words)[0].system
+    if name not in SYSTEMS:
+        raise SettingsError({"system": f"there is none called {name} ({', '.join(SYSTEMS)})"})
+    kind = config_class(name)
+    config, settings, asked = parse_settings(
+        {"system": kind, "run": RunSettings, "asked": _Asked},
+        words,
+        "run",
+        f"Evaluate a system on a data set. These are the options with --system {name} "
+        f"(one of {', '.join(SYSTEMS)}).",
+        (*_FIRST, *kind.main[:6], "yes"),
     )
-    run_settings, config = parse(settings, rest, "run")
-    return _finish_run(run_settings, config)
+    is_named = any(word.partition("=")[0] == "--data" for word in words)
+    if is_named or asked.yes or RECORD.at(settings.out).exists():
+        return _finish_run(settings, config)
+    say(_would_run(settings, config), is_error=True)
+    return 2
+
+
+def _would_run(settings: Any, config: SystemConfig) -> str:
+    """Return what a command that names no data would run, and how it is told to."""
+    from pmi_kernel.data import load_examples
+
+    num = len(load_examples(settings.data))
+    asked = num if settings.limit is None else min(num, settings.limit)
+    facts = {
+        "system": config.system,
+        "data": f"{settings.data}, {asked} of its {num} questions",
+        "model": config.serves or "none",
+        "injection": _injection(config),
+        "out": str(settings.out),
+    }
+    return "\n".join(
+        [
+            "pmi: nothing was started, as no data is named; this would run:",
+            *(f"  {name:9}  {fact}" for name, fact in facts.items()),
+            "name the questions with --data (sample, hotpotqa, a file, world:...), or start it as "
+            "it is with --yes",
+        ]
+    )
+
+
+def _injection(config: SystemConfig) -> str:
+    """Whether something is injected, and how."""
+    loads = config.loads()
+    if config.learns and "strategy" in loads:
+        return f"yes, by --strategy {loads['strategy']}"
+    offer = "; --train_mem trains and injects" if "train_mem" in type(config).model_fields else ""
+    return f"none{offer}"
 
 
 def resume(words: list[str]) -> int:
@@ -42,20 +94,20 @@ def resume(words: list[str]) -> int:
     from pmi_kernel.runs.request import request_of
 
     def arguments(
-        out: Annotated[Path, tyro.conf.Positional],
-        limit: int | None = None,
-        workers: int | None = None,
-        data: str | None = None,
+        run: Annotated[Path, tyro.conf.Positional],
+        limit: Annotated[int | None, tyro.conf.arg(help_behavior_hint="")] = None,
+        workers: Annotated[int | None, tyro.conf.arg(help_behavior_hint="")] = None,
+        data: Annotated[str | None, tyro.conf.arg(metavar="DATA", help_behavior_hint="")] = None,
     ) -> tuple[Path, int | None, int | None, str | None]:
         """Go on with a run under its own settings.
 
         Args:
-            out: Run directory.
+            run: Run directory.
             limit: Most episodes to run now.
             workers: Worker processes now; as in pmi run.
             data: Where the run's data file is now, if it moved.
         """
-        return out, limit, workers, data
+        return run, limit, workers, data
 
     out, limit, workers, data = parse(arguments, words, "resume")
     moved = {} if data is None else {"data": data}

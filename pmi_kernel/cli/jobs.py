@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import tyro
 
+from pmi_kernel.cli import terminal
 from pmi_kernel.cli.parsing import parse
 from pmi_kernel.cli.terminal import say
 from pmi_kernel.core.errors import ConfigError
@@ -16,7 +17,10 @@ def dispatch(words: list[str]) -> int:
     """List, watch, cancel or go on with jobs in the background."""
     verbs = {"list": _list, "watch": _watch, "cancel": _cancel, "resume": _resume}
     if not words or words[0] not in verbs:
-        say("usage: pmi jobs list [ROOT] | watch JOB | cancel JOB [--force] | resume JOB")
+        say(
+            "usage: pmi jobs list [ROOT] | watch JOB | cancel JOB [--force] | resume JOB\n\n"
+            "ROOT is a folder of jobs, by default runs; JOB is one job's folder, e.g. runs/x"
+        )
         return 0 if words and words[0] in ("-h", "--help") else 2
     return verbs[words[0]](words[1:])
 
@@ -40,7 +44,7 @@ def _list(words: list[str]) -> int:
         except ConfigError as error:
             statuses[str(job.out)] = {"kind": "-", "state": "broken"}
             say(f"pmi: {error}", is_error=True)
-    say(_table(statuses) if statuses else f"no jobs under {root}")
+    say(_table(statuses) if statuses else terminal.nothing_under(root, "jobs"))
     return 0
 
 

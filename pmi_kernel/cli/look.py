@@ -2,15 +2,19 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from pmi_kernel.cli.parsing import parse
+from pmi_kernel.cli import terminal
+from pmi_kernel.cli.parsing import OptionalFile, parse
 from pmi_kernel.cli.terminal import say
 from pmi_kernel.core.errors import ConfigError
 from pmi_kernel.core.figures import FIGURES
 from pmi_kernel.core.visible import visible_line
+
+if TYPE_CHECKING:
+    from pmi_kernel.reports.recording import Recording
 
 
 def runs(words: list[str]) -> int:
@@ -35,7 +39,7 @@ def runs(words: list[str]) -> int:
         except ConfigError as error:
             summaries[str(job.out)] = None
             say(f"pmi: {error}", is_error=True)
-    say(_table(summaries) if summaries else f"no runs under {root}")
+    say(_table(summaries) if summaries else terminal.nothing_under(root, "runs"))
     return 0
 
 
@@ -85,7 +89,7 @@ def card(words: list[str]) -> int:
     from pmi_kernel.reports.cards import cards_frame, read_cards, render_cards
 
     def arguments(
-        run: Annotated[Path, tyro.conf.Positional], csv: Path | None = None
+        run: Annotated[Path, tyro.conf.Positional], csv: OptionalFile = None
     ) -> tuple[Path, Path | None]:
         """Say what the injections of a run with --probe did: a row an episode, and the means.
 
@@ -105,43 +109,53 @@ def card(words: list[str]) -> int:
 
 
 def show(words: list[str]) -> int:
-    """Show one recorded episode, as text or as a page of its own."""
+    """Show a run or one recorded episode, as text or as a page of its own."""
     from pmi_kernel.reports.recording import Recording
 
     def arguments(
         run: Annotated[Path, tyro.conf.Positional],
-        episode_id: Annotated[str | None, tyro.conf.Positional] = None,
-        html: Path | None = None,
+        episode_id: Annotated[
+            str | None, tyro.conf.Positional, tyro.conf.arg(help_behavior_hint="")
+        ] = None,
+        html: OptionalFile = None,
     ) -> tuple[Path, str | None, Path | None]:
-        """Show one recorded episode; without an id, list the run's episodes.
+        """Show one recorded episode; without an id, a run: the list of its episodes, or a page.
 
         Args:
             run: Run directory, or a file of traces.
             episode_id: The episode.
-            html: Write a page that needs neither a network nor a script to this file.
+            html: Write a page that needs no network to this file.
         """
         return run, episode_id, html
 
     run, episode_id, html = parse(arguments, words, "show")
     recording = Recording(run)
-    if episode_id is None:
+    if html is not None:
+        html.write_text(_page(recording, episode_id), encoding="utf-8")
+        say(f"{html}: one page, {html.stat().st_size / 1000:.0f} kB")
+    elif episode_id is None:
         for known in recording.ids:
             result = recording.results.get(known)
             say(visible_line(f"{known}  {result.prediction}" if result else known))
+        if not recording.ids:
+            say(f"{run}: no episode is done yet; `pmi jobs watch {run}` tells how far it is")
         if unreadable := recording.unreadable:
             say(f"{len(unreadable)} lines cannot be read, the first {unreadable[0]}", is_error=True)
-        return 0
-    if html is None:
+    else:
         from pmi_kernel.reports.pages.text import render_trace
 
         say(render_trace(recording.trace(episode_id), recording.results.get(episode_id)))
-        return 0
-    from pmi_kernel.reports.pages.render import page
-
-    title, nodes = recording.trace(episode_id).task.question, recording.nodes(episode_id)
-    html.write_text(page(title, nodes), encoding="utf-8")
-    say(f"{html}: one page, {html.stat().st_size / 1000:.0f} kB")
     return 0
+
+
+def _page(recording: "Recording", episode_id: str | None) -> str:
+    """An episode, or the whole run, as a page."""
+    from pmi_kernel.reports.pages.render import page
+    from pmi_kernel.reports.run_page import run_page
+
+    if episode_id is None:
+        return run_page(recording)
+    return page(recording.trace(episode_id).task.question, recording.nodes(episode_id))
 
 
 def compare(words: list[str]) -> int:
@@ -151,11 +165,15 @@ def compare(words: list[str]) -> int:
     from pmi_kernel.reports.pages.render import page
 
     def arguments(
-        runs: Annotated[tuple[Path, ...], tyro.conf.Positional],
+        runs: Annotated[
+            tuple[Path, ...],
+            tyro.conf.Positional,
+            tyro.conf.arg(metavar="RUN [RUN ...]", help_behavior_hint=""),
+        ],
         force: bool = False,
-        csv: Path | None = None,
-        latex: Path | None = None,
-        html: Path | None = None,
+        csv: OptionalFile = None,
+        latex: OptionalFile = None,
+        html: OptionalFile = None,
     ) -> tuple[tuple[Path, ...], bool, dict[str, Path | None]]:
         """Compare runs on the episodes that they share; each is held against the first.
 

@@ -3,9 +3,8 @@
 from typing import Any
 
 from pmi_kernel.cli.evaluate import run_shown
-from pmi_kernel.cli.parsing import parse
+from pmi_kernel.cli.flags import parse_settings
 from pmi_kernel.cli.terminal import say
-from pmi_kernel.core.errors import ConfigError
 from pmi_kernel.core.settings import SystemConfig
 
 
@@ -14,12 +13,6 @@ def grid(words: list[str]) -> int:
     import pmi_kernel.studies.grid as arms
     from pmi_kernel.runs import RunSettings
     from pmi_kernel.systems.pmi.config import PmiConfig
-
-    def arguments(
-        settings: arms.GridSettings, config: PmiConfig
-    ) -> tuple[arms.GridSettings, PmiConfig]:
-        """Run closed book, in context, injected, injected with context, and the wrong passage."""
-        return settings, config
 
     failed: dict[str, int] = {}
 
@@ -30,7 +23,13 @@ def grid(words: list[str]) -> int:
         if num_errors := outcome.summary["num_errors"]:
             failed[target.out.name] = num_errors
 
-    settings, config = parse(arguments, words, "grid")
+    settings, config = parse_settings(
+        {"grid": arms.GridSettings, "system": PmiConfig},
+        words,
+        "grid",
+        "Run closed book, in context, injected, injected with context, and the wrong passage.",
+        tuple(arms.GridSettings.model_fields),
+    )
     say(arms.grid(settings, config, run_arm=run_arm).render())
     if not failed:
         return 0
@@ -45,13 +44,18 @@ def study(words: list[str]) -> int:
     from pmi_kernel.systems.pmi.config import PmiConfig
 
     if not words or words[0] not in KINDS:
-        raise ConfigError("say which study: pmi study recipes, or pmi study accumulation")
+        lines = [f"  {name:13} {what}" for name, what in _STUDIES.items()]
+        say("usage: pmi study NAME [options]\n\n" + "\n".join(lines))
+        return 0 if words and words[0] in ("-h", "--help") else 2
 
-    def arguments(settings: KINDS[words[0]], config: PmiConfig) -> tuple[Any, PmiConfig]:  # type: ignore[valid-type]
-        return settings, config
-
-    arguments.__doc__ = _STUDIES[words[0]]
-    settings, config = parse(arguments, words[1:], f"study {words[0]}")
+    kind = KINDS[words[0]]
+    settings, config = parse_settings(
+        {"study": kind, "system": PmiConfig},
+        words[1:],
+        f"study {words[0]}",
+        _STUDIES[words[0]],
+        tuple(kind.model_fields),
+    )
     found = carry_out(
         settings,
         config,

@@ -6,6 +6,7 @@ import select
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import NoReturn, TextIO
 
 from pmi_kernel.core.visible import visible
@@ -22,6 +23,15 @@ def say(text: str = "", *, is_error: bool = False) -> None:
         is_error: Whether they go to stderr.
     """
     print(visible(text), file=sys.stderr if is_error else sys.stdout)
+
+
+def nothing_under(root: Path, what: str) -> str:
+    """Return why a list is empty: which folder was looked in, and what to do next."""
+    there = "" if root.is_dir() else ", which is no folder"
+    return (
+        f"no {what} under {root.resolve()}{there}; name another folder, or begin with\n"
+        f"  pmi run --data sample --train_mem --out {root / 'first'}"
+    )
 
 
 def escape_what_cannot_be_encoded() -> None:

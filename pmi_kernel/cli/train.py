@@ -9,15 +9,26 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tyro
+from pydantic import Field
 
 from pmi_kernel.cli.evaluate import INTERRUPTED
-from pmi_kernel.cli.parsing import parse
+from pmi_kernel.cli.flags import parse_settings
+from pmi_kernel.cli.parsing import OptionalFolder, parse
 from pmi_kernel.cli.terminal import say
 from pmi_kernel.core.errors import ConfigError
 from pmi_kernel.core.settings import Settings
 from pmi_kernel.core.visible import visible
 
 _GPU_IDS, _PRESET, _OVERWRITE = "--gpu_ids", "--preset", "--overwrite"
+
+
+class _Asked(Settings):
+    """What is asked of the command alone."""
+
+    out: Path
+    """The training's folder; a training that is there already is gone on with."""
+    gpu_ids: tuple[Annotated[int, Field(ge=0, le=1_024)], ...] = ()
+    """CUDA devices to train on together, e.g. 0 2; by default one."""
 
 
 def train(words: list[str]) -> int:
@@ -55,23 +66,17 @@ def train(words: list[str]) -> int:
     own = _with_defaults(_own_settings(kind), changed)
     of_training = _with_defaults(TrainConfig, changed)
 
-    def arguments(
-        config: of_training,  # type: ignore[valid-type]
-        learner: own,  # type: ignore[valid-type]
-        out: Path,
-        gpu_ids: tuple[int, ...] = (),
-    ) -> tuple[TrainConfig, Settings, Path, tuple[int, ...]]:
-        return config, learner, out, gpu_ids
-
-    arguments.__doc__ = (
-        f"Train the learner of {system}, or go on with its training.\n\nArgs:\n"
-        "    out: The training's folder; a training that is there already is gone on with.\n"
-        "    gpu_ids: CUDA devices to train on together, e.g. 0 2; by default one."
-        + (f"\n\n{_PRESET} takes one of {', '.join(presets)} as defaults." if presets else "")
-        + (f"\n\nFiles and names for defaults: --{', --'.join(borrows)}." if borrows else "")
-        + f"\n\n--output_dir is --out; {_OVERWRITE} deletes the training in it first."
+    config, learner, asked = parse_settings(
+        {"train": of_training, "learner": own, "asked": _Asked},
+        words[1:],
+        f"train {system}",
+        f"Train the learner of {system}, or go on with its training."
+        + (f" {_PRESET} takes one of {', '.join(presets)} as defaults." if presets else "")
+        + (f" So do files and names: --{', --'.join(borrows)}." if borrows else "")
+        + f" --output_dir is --out; {_OVERWRITE} deletes the training in it first.",
+        ("out", "data", "eval_data", "steps", "batch", "lr", "model", "gpu_ids"),
     )
-    config, learner, out, gpu_ids = parse(arguments, words[1:], f"train {system}")
+    out, gpu_ids = asked.out, asked.gpu_ids
     if is_overwritten:
         discard_training(out)
     if gpu_ids:
@@ -261,7 +266,7 @@ def checkpoint(words: list[str]) -> int:
 
     def arguments(
         folder: Annotated[Path, tyro.conf.Positional],
-        export: Path | None = None,
+        export: OptionalFolder = None,
         dtype: Literal["float32", "bfloat16"] = "float32",
     ) -> tuple[Path, Path | None, Literal["bfloat16"] | None]:
         """Check every file of a checkpoint, and copy it without what goes on with a training.

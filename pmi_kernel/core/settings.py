@@ -6,13 +6,14 @@ too. Each field's description is also its help there.
 
 import hashlib
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from pmi_kernel.core.errors import ConfigError
+from pmi_kernel.core.errors import SettingsError
 from pmi_kernel.core.text import is_text, shown
 
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
@@ -26,7 +27,7 @@ class Settings(BaseModel):
     fails here and not where memory ends.
 
     Raises:
-        ConfigError: A setting is not right: names it, its value and what it may be.
+        SettingsError: Some are not right: names each, what it may be, and what was given.
     """
 
     model_config = ConfigDict(
@@ -41,10 +42,11 @@ class Settings(BaseModel):
         try:
             super().__init__(**given)
         except ValidationError as error:
-            raise ConfigError("; ".join(map(_problem, error.errors()))) from None
+            raise SettingsError(_problems(error.errors(), type(self).model_fields)) from None
         for name, value in self:
             if isinstance(value, Path) and not is_text(str(value)):
-                raise ConfigError(f"{name} is {shown(str(value))}: the path is not valid text")
+                folder = shown(str(value))
+                raise SettingsError({name: f"the path is not valid text (given {folder})"})
 
     def but(self, **changes: Any) -> Self:
         """Return the settings with some of them changed, checked like any others."""
@@ -105,12 +107,26 @@ class SystemConfig(Settings):
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _problem(error: Mapping[str, Any]) -> str:
-    problem = str(error["msg"]).removeprefix("Value error, ")
-    if not error["loc"]:
-        return problem
-    name = ".".join(map(str, error["loc"]))
-    return f"{name} is {shown(error['input'])}: {problem}"
+def _problems(errors: Sequence[Mapping[str, Any]], fields: Collection[str]) -> dict[str, str]:
+    """What is wrong with each setting.
+
+    What is said of several settings together stands beside the first that it names.
+    """
+    problems: dict[str, str] = {}
+    for error in errors:
+        problem = str(error["msg"]).removeprefix("Value error, ").removeprefix("Input ")
+        if error["loc"]:
+            name = str(error["loc"][0])
+            said = _SAID.get(error["type"], f"{problem} (given {shown(error['input'])})")
+        else:
+            name = next((word for word in re.findall(r"\w+", problem) if word in fields), "")
+            said = problem
+        problems.setdefault(name, said)  # an item's error comes before its list's
+    return problems
+
+
+_SAID = {"extra_forbidden": "there is no such setting", "missing": "it is needed"}
+"""What is said of an error where that is not what pydantic says."""
 
 
 def stable_seed(*parts: object) -> int:

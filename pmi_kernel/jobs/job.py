@@ -31,6 +31,8 @@ INTERRUPTED = 130
 """Exit status after an interrupt."""
 _STOPPING = (signal.SIGTERM,)
 _WAIT_S = 0.1
+_MOST_NEAR = 5
+"""Most jobs that are named where there is none."""
 
 
 @with_config(ConfigDict(extra="allow"))
@@ -136,15 +138,18 @@ VERBS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, init=False)
 class Job:
-    """A background job, known by its folder alone.
+    """A background job, known by its folder alone, which may not be there yet.
 
     Attributes:
         out: The folder.
     """
 
     out: Path
+
+    def __init__(self, out: str | Path) -> None:
+        object.__setattr__(self, "out", Path(out))
 
     @classmethod
     def attach(cls, out: str | Path) -> "Job":
@@ -153,12 +158,22 @@ class Job:
         Raises:
             ConfigError: There is none in it.
         """
-        out = Path(out)
+        job = cls(out)
+        job._check_is_there()
         kept = [file.name for file in (REQUEST, STATUS, OWNER)]
         known = (*kept, *(name for verb in VERBS.values() for name in verb.files))
-        if not any((out / name).exists() for name in known):
-            raise ConfigError(f"{out} holds no run, and no other job")
-        return cls(out)
+        if not any((job.out / name).exists() for name in known):
+            raise ConfigError(f"{job.out} holds no run, and no other job")
+        return job
+
+    def _check_is_there(self) -> None:
+        if self.out.exists():
+            return
+        near = [str(job.out) for job in find_jobs(self.out.parent)[:_MOST_NEAR]]
+        there = f"near it are {', '.join(near)}" if near else "there is none near it"
+        raise ConfigError(
+            f"{self.out}: there is no such folder; name a job's, e.g. runs/example ({there})"
+        )
 
     @property
     def verb(self) -> str | None:
@@ -202,8 +217,9 @@ class Job:
         owner on another machine is as it was last written.
 
         Raises:
-            ConfigError: `status.json` or `owner.json` is damaged.
+            ConfigError: There is no such folder, or `status.json` or `owner.json` is damaged.
         """
+        self._check_is_there()
         is_running = self.is_running  # looked at first, or a clean end would look lost
         written = STATUS.read(self.out)
         status: Status = {"workers": {}, **(written or {})}
@@ -241,7 +257,11 @@ class Job:
             is_forced: At once; what was not committed is owed again.
             wait_s: Wait so long for the end; an owner that is still there then is killed, where
                 `is_forced`.
+
+        Raises:
+            ConfigError: There is no such folder.
         """
+        self._check_is_there()
         cancel(self.out, is_forced=is_forced)
         deadline = time.monotonic() + wait_s
         while self.is_running and time.monotonic() < deadline:
@@ -260,6 +280,7 @@ class Job:
         Raises:
             ConfigError: The job is running, or its files do not tell what was asked for.
         """
+        self._check_is_there()
         verb = self.verb or "run"
         return launch(verb, VERBS[verb].load().asked(self.out, **changes), self.out)
 

@@ -84,13 +84,15 @@ def render_cards(cards: Sequence[ReportCard]) -> str:
     """Return a run's report cards: a row an episode, and the means with intervals."""
     rows = [(card.episode_id, *(_cell(card, name) for name in _COLUMNS)) for card in cards]
     header = ("episode", *(FIGURES[name].brief for name in _COLUMNS))
-    summed = [
-        (_label(name), found.show(name), str(found.n)) for name, found in means(cards).items()
-    ]
     return (
         f"{render_table(header, rows)}\n\n"
-        f"{render_table(('mean over episodes', 'with 95 % interval', 'n'), summed)}"
+        f"{render_table(('mean over episodes', 'with 95 % interval', 'n'), mean_rows(cards))}"
     )
+
+
+def mean_rows(cards: Sequence[ReportCard]) -> list[tuple[str, str, str]]:
+    """Return the means as rows of a table: label, mean with interval, of how many cards."""
+    return [(_label(name), found.show(name), str(found.n)) for name, found in means(cards).items()]
 
 
 def _cell(card: ReportCard, name: str) -> str:

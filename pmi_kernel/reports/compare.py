@@ -185,7 +185,7 @@ def compare(runs: Sequence[Path], *, is_forced: bool = False, seed: int = 0) -> 
         for run in runs[1:]
     ]
     scores = [
-        _scores(names[run], records[run], [results[run][id_] for id_ in common]) for run in runs
+        run_scores(names[run], records[run], [results[run][id_] for id_ in common]) for run in runs
     ]
     everything = set().union(*results.values())
     return Comparison(tuple(scores), tuple(differences), len(everything) - len(common))
@@ -217,7 +217,15 @@ def _names(runs: Sequence[Path]) -> dict[Path, str]:
     }
 
 
-def _scores(name: str, record: Mapping[str, Any], results: Sequence[EvalResult]) -> RunScores:
+def run_scores(name: str, record: Mapping[str, Any], results: Sequence[EvalResult]) -> RunScores:
+    """Return what a run came to on some of its episodes.
+
+    Args:
+        name: What it is called.
+        record: Its record, empty where there is none.
+        results: At least one.
+    """
+
     def mean_cost(suffix: str) -> float:
         sums = [sum(v for k, v in r.costs.items() if k.endswith(suffix)) for r in results]
         return sum(sums) / len(sums)

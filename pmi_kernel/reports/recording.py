@@ -24,17 +24,18 @@ class Recording:
     """
 
     def __init__(self, path: str | Path) -> None:
-        self._path = Path(path)
+        self.path = Path(path)
         self._files: dict[Path, tuple[float, TraceFile]] = {}
-        self._notes = _notes(self._folder)
+        self.notes = _notes(self.folder)
         self.results: dict[str, EvalResult] = {}
         self.unreadable: list[str] = []
         """Where the lines are that no result could be read from."""
         self.refresh()
 
     @property
-    def _folder(self) -> Path:
-        return self._path if self._path.is_dir() else self._path.parent
+    def folder(self) -> Path:
+        """The run directory, or the folder of the file of traces."""
+        return self.path if self.path.is_dir() else self.path.parent
 
     def refresh(self) -> bool:
         """Look for what was written since; return whether there was anything.
@@ -42,19 +43,19 @@ class Recording:
         Raises:
             DataError: As `Recording`.
         """
-        paths = sorted(self._path.glob("episode_trace*.jsonl")) if self._path.is_dir() else []
-        if not self._path.is_dir():
-            paths = [self._path]
+        paths = sorted(self.path.glob("episode_trace*.jsonl")) if self.path.is_dir() else []
+        if not self.path.is_dir():
+            paths = [self.path]
         stamps = {path: path.stat().st_mtime for path in paths if path.exists()}
-        if not stamps and not (self._folder / "request.json").exists():
-            raise DataError(f"{self._path}: no such file of traces")
+        if not stamps and not (self.folder / "request.json").exists():
+            raise DataError(f"{self.path}: no such file of traces")
         is_changed = stamps != {path: stamp for path, (stamp, _) in self._files.items()}
         if is_changed:
             self._files = {path: (stamp, TraceFile(path)) for path, stamp in stamps.items()}
             self.unreadable = []
             self.results = {
                 result.episode_id: result
-                for path in sorted(self._folder.glob("eval_results*.jsonl"), reverse=True)
+                for path in sorted(self.folder.glob("eval_results*.jsonl"), reverse=True)
                 for _, result in read_whole(EvalResult, path, self.unreadable)
             }
         return is_changed
@@ -62,14 +63,14 @@ class Recording:
     @property
     def is_probed(self) -> bool:
         """Whether the run's injections were probed."""
-        record = RECORD.read(self._folder)
+        record = RECORD.read(self.folder)
         return record is not None and record["probe"]
 
     @property
     def ids(self) -> list[str]:
         """The episodes that can be opened; in a run directory, those that are done."""
         found = dict.fromkeys(id_ for _, file in self._files.values() for id_ in file)
-        if self._path.is_dir() and self.results:
+        if self.path.is_dir() and self.results:
             return sorted(id_ for id_ in found if id_ in self.results)
         return list(found)
 
@@ -79,7 +80,7 @@ class Recording:
         Raises:
             DataError: There is no such episode, or its line cannot be read.
         """
-        problem = DataError(f"{self._path}: no episode {episode_id!r} among {len(self.ids)}")
+        problem = DataError(f"{self.path}: no episode {episode_id!r} among {len(self.ids)}")
         for _, file in self._files.values():
             if episode_id in file:
                 try:
@@ -94,7 +95,7 @@ class Recording:
         Raises:
             DataError: There is no such episode, or its line cannot be read.
         """
-        return replay_nodes(self.trace(episode_id), self.results.get(episode_id), self._notes)
+        return replay_nodes(self.trace(episode_id), self.results.get(episode_id), self.notes)
 
 
 def _notes(folder: Path) -> Sequence[str]:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from pmi_kernel.core.errors import ConfigError
+from pmi_kernel.core.errors import ConfigError, SettingsError
 from pmi_kernel.core.settings import SystemConfig
 from pmi_kernel.data import resolve_source
 from pmi_kernel.jobs.job import REQUEST, Request
@@ -74,8 +74,9 @@ def open_request(
     try:
         config = config_class(system).recorded(request["config"])
         return config, RunSettings(**{**request["settings"], **changes})
-    except ConfigError as error:
+    except SettingsError as error:
+        problems = "; ".join(error.lines())
         raise ConfigError(
-            f"{where} is damaged, or another version's ({error}); put a copy back, or start in "
+            f"{where} is damaged, or another version's ({problems}); put a copy back, or start in "
             "another folder"
         ) from None

@@ -96,6 +96,7 @@ def test_a_run_interrupted_before_it_is_ready_ends_with_130(
     threading.Thread(target=interrupt).start()
     before = signal.getsignal(signal.SIGTERM)
     words = ("--engine", "scripted", "--model", SCRIPTED.model, "--out", str(tmp_path / "run"))
+    words += ("--data", "sample")
     try:
         assert pmi("run", *words) == 130
     finally:
@@ -206,7 +207,7 @@ def test_a_full_disk_is_said_in_one_line_and_nobody_seems_to_run(
 ) -> None:
     out = small_disk / "run"
     words = ("--engine", "scripted", "--train_mem", "--probe", "--out", str(out))
-    assert pmi("run", "--workers", "1", *words) == 2
+    assert pmi("run", "--data", "sample", "--workers", "1", *words) == 2
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("pmi:")]
     assert len(lines) == 1
     assert "No space left" in lines[0]
@@ -271,7 +272,8 @@ def test_a_path_that_cannot_be_a_folder_is_one_line(
 ) -> None:
     (tmp_path / "file").touch()
     for out in (tmp_path / "file", tmp_path / "file" / "below", tmp_path / ("x" * 300), "/proc/x"):
-        assert pmi(verb, "--engine", "scripted", "--out", str(out)) == 2
+        words = ("--data", "sample", "--engine", "scripted", "--out", str(out))
+        assert pmi(verb, *words) == 2
         (line,) = [line for line in capsys.readouterr().err.splitlines() if "pmi:" in line]
         assert f"{out} cannot be used" in line
     for words in (("--out", ""), ("--out=",)):

@@ -70,7 +70,7 @@ def test_a_system_is_trained_by_one_command(
 def test_its_options_are_the_trainings_and_the_learners(capsys: pytest.CaptureFixture[str]) -> None:
     assert pmi("train", "regression", "--help") == 0
     shown = capsys.readouterr().out
-    for flag in ("--width INT", "--warmup FLOAT", "--eval_data STR", "--gpu_ids", "--out PATH"):
+    for flag in ("--width INT", "--warmup FLOAT", "--eval_data DATA", "--gpu_ids", "--out FOLDER"):
         assert flag in shown
     assert shown.count("--seed INT") == 1
     assert pmi("train", "--help") == 0

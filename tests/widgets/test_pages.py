@@ -1,11 +1,16 @@
 """What is shown without a browser: escaping, pages, recordings, the command line."""
 
+import base64
+import hashlib
 import html
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
+import time
+import zlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -96,6 +101,123 @@ def test_show_says_what_is_wrong(
         main(["show", *(known.get(word, word) for word in words)])
     assert end.value.code == 2
     assert message in capsys.readouterr().err
+
+
+def run_page_of(run: Path, out: Path) -> str:
+    """The page of a whole run, as the command writes it."""
+    with pytest.raises(SystemExit) as end:
+        main(["show", str(run), "--html", str(out)])
+    assert end.value.code == 0
+    return out.read_text(encoding="utf-8")
+
+
+def steps_in(shown: str) -> list[str]:
+    """The episodes of a run's page, as its script unpacks them."""
+    (packed,) = re.findall(r'<script type="application/json" id="pmi-data">(.*?)</script>', shown)
+    return [zlib.decompress(base64.b64decode(one)).decode() for one in json.loads(packed)]
+
+
+def scaled(run: Path, out: Path, num: int) -> Path:
+    """A run of `num` episodes: those of another one, over and over, under other ids."""
+    shutil.copytree(run, out, ignore=shutil.ignore_patterns("*.jsonl", ".*", "*.lock"))
+    for name, place in (("episode_trace", ("task", "id")), ("eval_results", ("episode_id",))):
+        lines = (run / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()
+        with (out / f"{name}.jsonl").open("w", encoding="utf-8") as file:
+            for number in range(num):
+                record = json.loads(lines[number % len(lines)])
+                at = record[place[0]] if len(place) > 1 else record
+                at[place[-1]] = f"episode-{number:05}"
+                file.write(json.dumps(record, ensure_ascii=False) + "\n")
+    return out
+
+
+def test_a_run_is_one_page_with_every_episode_and_its_steps(finished: Path, tmp_path: Path) -> None:
+    shown = run_page_of(finished, tmp_path / "run.html")
+    recording = Recording(finished)
+    rows = re.findall(r"<tr data-filters.*?</tr>", shown)
+    assert len(rows) == len(recording.ids) == 5
+    for row, id_, steps in zip(rows, recording.ids, steps_in(shown), strict=True):
+        result, trace = recording.results[id_], recording.trace(id_)
+        cells = [html.unescape(re.sub(r"<.*?>", "", cell)) for cell in row.split("<td")]
+        assert f"{trace.task.question} {id_}" in cells[1]
+        told = [cell.partition(">")[2] for cell in cells[2:]]
+        assert told[:3] == [result.answers[0], result.prediction, f"{result.scores['em']:.0f}"]
+        assert told[4:7] == ["answered", str(result.num_searches), str(result.num_injections)]
+        assert steps == "".join(node.html() for node in recording.nodes(id_))
+        assert "Inject" in steps
+    assert shown.count('<button type="button" aria-expanded="false">') == 5
+    assert re.search(r"EM</th>.*5</bdi></td><td><bdi>[0-9.]+ \[[0-9.]+, [0-9.]+\]", shown, re.S)
+    assert "train_mem=True" in shown
+    assert "What the injections did" in shown
+    assert not re.search(r"(src|href)=[\"']?(https?:|//)|url\(|@import|<link", shown)
+
+
+def test_only_its_own_script_runs_in_the_page_of_a_run(finished: Path, tmp_path: Path) -> None:
+    shown = run_page_of(finished, tmp_path / "run.html")
+    (script,) = re.findall(r"<script>(.*?)</script>", shown, re.S)
+    (allowed,) = re.findall(r"script-src 'sha256-(.*?)'", shown)
+    assert base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() == allowed
+    assert "unsafe-inline'; img-src" in shown
+    assert "script-src 'unsafe-inline'" not in shown
+
+
+def test_no_text_of_a_run_becomes_markup(tmp_path: Path) -> None:
+    write_hostile_data(tmp_path / "hostile.json")
+    settings = RunSettings(data=str(tmp_path / "hostile.json"), out=tmp_path / "run", probe=True)
+    run(settings, CONFIG, system=open_system(CONFIG, ScriptedEngine()))
+    shown = run_page_of(tmp_path / "run", tmp_path / "page.html")
+    (steps,) = steps_in(shown)
+    assert "<img" not in shown + steps
+    assert "<script" not in steps
+    assert shown.count("<script") == 2
+    assert shown.count("</style>") == 1
+    (row,) = re.findall(r"<tr data-filters.*?</tr>", shown)
+    for text in HOSTILE:
+        assert visible(text) in html.unescape(row + steps)
+
+
+def test_an_episode_that_cannot_be_read_leaves_the_others_on_the_page(
+    finished: Path, tmp_path: Path
+) -> None:
+    traces = finished / "episode_trace.jsonl"
+    lines = traces.read_text(encoding="utf-8").splitlines()
+    broken = lines[2].replace('"steps": [', '"steps": [7, ')
+    for path in finished.glob("episode_trace.*.jsonl"):
+        path.unlink()
+    traces.write_text("\n".join([*lines[:2], broken, *lines[3:]]) + "\n", encoding="utf-8")
+    shown = run_page_of(finished, tmp_path / "run.html")
+    assert len(steps_in(shown)) == 5
+    assert shown.count("(its trace cannot be read)") == 1
+    assert [steps.startswith('<p class="pmi-warn">') for steps in steps_in(shown)].count(True) == 1
+
+
+def test_a_file_of_traces_alone_is_a_page_without_scores(finished: Path, tmp_path: Path) -> None:
+    shutil.copy(finished / "episode_trace.jsonl", tmp_path / "episode_trace.jsonl")
+    shown = run_page_of(tmp_path / "episode_trace.jsonl", tmp_path / "run.html")
+    assert len(steps_in(shown)) == 5
+    assert "Percent with" not in shown
+    assert "Show the gold answer</summary>" not in "".join(steps_in(shown))
+
+
+def test_a_run_of_a_hundred_recorded_episodes_is_a_page_under_2_mb(
+    root: Path, tmp_path: Path
+) -> None:
+    example = root / "runs" / "example"
+    shown = run_page_of(scaled(example, tmp_path / "run", 100), tmp_path / "run.html")
+    assert len(steps_in(shown)) == 100
+    assert len(shown.encode()) < 2e6
+    recording = Recording(example)
+    pages = [page("x", recording.nodes(id_)) for id_ in recording.ids]
+    assert max(len(one.encode()) for one in pages) < 100_000
+
+
+def test_a_thousand_episodes_are_one_page_in_seconds(finished: Path, tmp_path: Path) -> None:
+    run = scaled(finished, tmp_path / "many", 1000)
+    begun_s = time.process_time()
+    shown = run_page_of(run, tmp_path / "run.html")
+    assert time.process_time() - begun_s < 30
+    assert len(re.findall("<tr data-filters", shown)) == 1000
+    assert len(shown.encode()) < 20e6
 
 
 def test_a_recording_without_results_hides_the_gold(finished: Path) -> None:

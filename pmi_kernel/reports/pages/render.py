@@ -5,6 +5,8 @@ What is shown is a tree of nodes. Each is a Jinja template with its data, escape
 the nodes that changed and what was open or in focus stays so.
 """
 
+import base64
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -13,12 +15,17 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2.utils import htmlsafe_json_dumps
 from markupsafe import Markup
 
 from pmi_kernel.core.visible import visible, visible_line
 
 STYLE = Path(str(files("pmi_kernel.reports.pages") / "static" / "workbench.css"))
 """The style sheet of all pages and views."""
+
+
+RUN_SCRIPT = STYLE.with_name("run.js")
+"""The script of the page of a whole run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,30 +126,48 @@ def static_html(nodes: Sequence[Node]) -> str:
 
 
 def page(
-    title: str, nodes: Sequence[Node], *, pictures: str = "", below: Sequence[Node] = ()
+    title: str,
+    nodes: Sequence[Node],
+    *,
+    pictures: str = "",
+    below: Sequence[Node] = (),
+    script: Path | None = None,
+    data: object = None,
 ) -> str:
     """Return a whole HTML page that asks the network for nothing.
 
     Args:
         title: Its title.
         nodes: What it shows.
-        pictures: HTML of plotly's own making, script and all, shown under them; without it the
-            page may run no script.
+        pictures: HTML of plotly's own making, script and all, shown under them.
         below: What it shows under the pictures.
+        script: A script of ours, and then the only one that may run; without it and pictures the
+            page may run none.
+        data: What the script reads as JSON in the element `pmi-data`.
     """
     scripts = "; script-src 'unsafe-inline'" if pictures else ""
+    run = ""
+    if script is not None:
+        code = script.read_text(encoding="utf-8")
+        sha256 = base64.b64encode(hashlib.sha256(code.encode()).digest()).decode()
+        scripts = f"; script-src 'sha256-{sha256}'"
+        kept = htmlsafe_json_dumps(data)
+        run = (
+            f'<script type="application/json" id="pmi-data">{kept}</script><script>{code}</script>'
+        )
     return str(
         Markup(
             '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
             '<meta name="viewport" content="width=device-width">'
             '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; '
             "style-src 'unsafe-inline'; img-src data:{}\"><title>{}</title></head>\n"
-            '<body class="pmi-page"><main>{}{}{}</main></body></html>\n'
+            '<body class="pmi-page"><main>{}{}{}{}</main></body></html>\n'
         ).format(
             Markup(scripts),
             visible_line(title),
             Markup(static_html(nodes)),
             Markup(pictures),
             Markup(static_html(below) if below else ""),
+            Markup(run),
         )
     )
