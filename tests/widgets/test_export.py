@@ -111,7 +111,7 @@ def test_what_an_exported_page_should_show_is_there(exported: str) -> None:
     assert page.select(".pmi.pmi-static .pmi-answer-step")
     assert page.select(".pmi svg path[d]")
     assert page.select(".pmi .pmi-bar[style*=width]")
-    assert page.select(".pmi .pmi-cell[style*=opacity]")
+    assert page.select(".pmi .pmi-norms span[style*=opacity]")
     assert ".pmi-step" in exported[: exported.index("<body")]
 
 

@@ -7,6 +7,7 @@ the nodes that changed and what was open or in focus stays so.
 
 import base64
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -121,8 +122,15 @@ def fold_node(key: str, title: str, nodes: Sequence[Node]) -> Node:
 def static_html(nodes: Sequence[Node]) -> str:
     """Return nodes as HTML that needs no script, with the style sheet in it."""
     body = Markup("").join(node.html() for node in nodes)
-    style = Markup(STYLE.read_text(encoding="utf-8"))
+    style = Markup(_style())
     return str(Markup('<style>{}</style><div class="pmi pmi-static">{}</div>').format(style, body))
+
+
+@cache
+def _style() -> str:
+    """The style sheet without comments and indentation: it is in every page."""
+    text = re.sub(r"/\*.*?\*/", "", STYLE.read_text(encoding="utf-8"), flags=re.DOTALL)
+    return re.sub(r"\s*([{};])\s*", r"\1", re.sub(r"\s+", " ", text)).strip()
 
 
 def page(
