@@ -15,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Page, expect
 
 from pmi_kernel import Episode, PmiConfig
 from pmi_kernel.cli import main
@@ -266,3 +267,21 @@ def test_the_lab_leaves_its_settings_in_one_place(tmp_path: Path) -> None:
         "labconfig",
     ]
     assert list(temporary.iterdir()) == []
+
+
+def test_a_runs_page_is_sorted_filtered_and_opened_in_a_browser(
+    root: Path, tmp_path: Path, page: Page
+) -> None:
+    page.set_content(run_page_of(root / "runs" / "example", tmp_path / "run.html"))
+    table = page.locator("table", has=page.get_by_role("button", name="seconds"))
+    rows = table.locator("tbody tr:visible")
+    page.get_by_role("button", name="seconds").click()
+    page.get_by_role("button", name="seconds").click()
+    expect(page.locator("th[aria-sort]")).to_have_attribute("aria-sort", "descending")
+    seconds = [float(row.split()[-1]) for row in rows.all_inner_texts()]
+    assert seconds == sorted(seconds, reverse=True)
+    page.get_by_label("Find").fill("Junipergate")
+    expect(rows).to_have_count(1)
+    rows.get_by_role("button").click()
+    expect(page.locator(".pmi-search-step")).to_be_visible()
+    expect(page.locator(".pmi-answer-step")).to_contain_text("End: answered")
