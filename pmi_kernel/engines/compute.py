@@ -10,7 +10,8 @@ import ctypes
 import functools
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import ParamSpec, TypeVar
 
 from pmi_kernel.core import progress
@@ -36,8 +37,9 @@ def compute(function: Callable[Params, Result], *args: Params.args, **kw: Params
     with progress.stoppable() as watch:
         running = _thread.submit(progress.carried(function), *args, **kw)
         try:
-            while not wait([running], _LOOK_S).done:
-                pass  # or a signal on the way into the wait would not be seen before its end
+            while not running.done():  # or a signal on the way into a wait would be seen at its end
+                with suppress(TimeoutError):
+                    running.exception(_LOOK_S)
             return running.result()
         except KeyboardInterrupt:
             watch.stop()

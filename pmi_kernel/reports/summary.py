@@ -39,7 +39,7 @@ def render_summary(summary: Mapping[str, Any], out: Path) -> str:
         f"  ends: {ends or '-'}; searches {summary['num_searches']}, "
         f"injections {summary['num_injections']}; an output without a whole answer counts as "
         f"{COUNTS_AS[ending_rule(summary)]}",
-        f"  seconds by stage: {stages or '-'}",
+        f"  seconds by stage: {stages or '-'}{_measuring(summary['probes'])}",
     ]
     if totals := {k: v for k, v in summary["totals"].items() if k.endswith("_snippets") and v}:
         lines.append("  " + ", ".join(f"{name} {value:g}" for name, value in totals.items()))
@@ -50,6 +50,14 @@ def render_summary(summary: Mapping[str, Any], out: Path) -> str:
         lines.append(f"  by {len(provenance) + 1} versions of the program: see its provenance")
     lines.append(f"  written to {out}/ (summary.json, eval_results.jsonl, episode_trace.jsonl)")
     return "\n".join(lines)
+
+
+def _measuring(probes: Mapping[str, Any] | None) -> str:
+    """What measuring took, which no stage counts; nothing where it is not recorded."""
+    if not probes or "probe_s" not in probes:
+        return ""
+    figure = FIGURES["probe_s"]
+    return f"; {figure.label}, apart from these: {figure.show(probes['probe_s'])}"
 
 
 def _probed(probes: Mapping[str, Any]) -> str:

@@ -211,7 +211,7 @@ def summarize_probes(probes: Iterable[Probe]) -> dict[str, Any] | None:
 
     `gold_rise_nats` is the mean rise of the gold answer's log-probability without evidence in the
     prompt, `control_rise_nats` the same for the wrong passage, and `share_risen` the share of
-    injections under which it rose.
+    injections under which it rose; `probe_s` is the sum of what measuring took, seconds.
     """
     probes = list(probes)
     if not probes:
@@ -231,4 +231,5 @@ def summarize_probes(probes: Iterable[Probe]) -> dict[str, Any] | None:
         "share_risen": sum(rise > 0 for rise in rises) / len(rises),
         "control_rise_nats": sum(controls) / len(controls) if controls else None,
         "drift_kl_nats": sum(drifts) / len(drifts) if drifts else None,
+        "probe_s": sum(probe.probe_s for probe in probes),
     }

@@ -20,6 +20,7 @@ from pmi_kernel.episodes.episode import Episode
 from pmi_kernel.episodes.probes import Prober, asked
 from pmi_kernel.episodes.whatif import TapedEpisode
 from pmi_kernel.prompting.messages import Prompt
+from pmi_kernel.reports.pages.text import render_trace
 from pmi_kernel.systems import open_system
 from pmi_kernel.systems.chat import at_once
 from tests.conftest import build_engine
@@ -227,6 +228,7 @@ def test_seconds_of_measuring_are_a_measure_of_their_own(sample: list[Example]) 
     assert trace.probe_s is not None
     assert trace.probe_s > probe.probe_s > 0  # the last check comes after the probe
     assert all("probe_s" not in step.measures for step in trace.steps)
+    assert f"measuring: {trace.probe_s:.1f} s" in render_trace(trace)
     bare = Episode(open_system(CONFIG, ScriptedEngine()), sample[0]).run()
     assert bare.probe_s is None
 

@@ -16,6 +16,7 @@ from pmi_kernel.core.trace import Trace
 from pmi_kernel.engines.base import Adapter
 from pmi_kernel.engines.scripted import ScriptedEngine, first_title
 from pmi_kernel.prompting.messages import Prompt
+from pmi_kernel.reports.summary import render_summary
 from pmi_kernel.runs import RunSettings, run
 from pmi_kernel.systems import open_system
 from tests.runs.results import same
@@ -182,6 +183,9 @@ def test_probes_are_off_unless_asked_for_and_change_no_step(whole: Path, tmp_pat
     outcome = run(RunSettings(out=tmp_path, probe=True, verify_restore=True), SCRIPTED)
     assert outcome.summary["probes"]["num_probed"] == 60
     assert outcome.summary["probes"]["share_risen"] == 1.0
+    assert outcome.summary["probes"]["probe_s"] > 0
+    assert "probe" not in outcome.summary["seconds_by_stage"]
+    assert "measuring, apart from these: " in render_summary(outcome.summary, tmp_path)
     assert json.loads((whole / "summary.json").read_text(encoding="utf-8"))["probes"] is None
     for one, other in zip(
         read_records(Trace, whole / "episode_trace.jsonl"),
