@@ -74,6 +74,18 @@ class Status(TypedDict, total=False):
 STATUS = Kept("status.json", TypeAdapter(Status), "delete it: the next start writes it anew")
 
 
+def counted(unit: str, done: int, owed: int) -> Status:
+    """Return the status of a job that nobody does now, by what was done of it."""
+    return {
+        "state": State.STOPPED if owed else State.DONE,
+        "unit": unit,
+        "total": done + owed,
+        "done_before": done,
+        "done_now": 0,
+        "owed": owed,
+    }
+
+
 def write_status(out: Path, status: Status) -> None:
     """Write a status; where there is no room for a new file, over the old one.
 

@@ -7,7 +7,7 @@ from pydantic import ConfigDict, FiniteFloat, TypeAdapter, with_config
 from typing_extensions import TypedDict
 
 from pmi_kernel.core.folder import Kept
-from pmi_kernel.jobs.status import State, Status
+from pmi_kernel.jobs.status import Status, counted
 
 _more = with_config(ConfigDict(extra="allow"))
 
@@ -75,8 +75,7 @@ def found(out: Path) -> Status:
     summary = SUMMARY.read(out)
     if summary is None:
         return {}
-    done, owed = summary["num_episodes"], summary["num_pending"]
-    return _counted("episode", done, owed)
+    return counted("episode", summary["num_episodes"], summary["num_pending"])
 
 
 def found_cells(out: Path) -> Status:
@@ -87,15 +86,4 @@ def found_cells(out: Path) -> Status:
     """
     summaries = [SUMMARY.read(record.parent) for record in out.glob(f"*/*/{RECORD.name}")]
     done = sum(summary is not None and not summary["num_pending"] for summary in summaries)
-    return _counted("cell", done, len(summaries) - done) if summaries else {}
-
-
-def _counted(unit: str, done: int, owed: int) -> Status:
-    return {
-        "state": State.STOPPED if owed else State.DONE,
-        "unit": unit,
-        "total": done + owed,
-        "done_before": done,
-        "done_now": 0,
-        "owed": owed,
-    }
+    return counted("cell", done, len(summaries) - done) if summaries else {}

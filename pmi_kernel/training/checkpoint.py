@@ -16,7 +16,7 @@ from typing_extensions import TypedDict
 
 from pmi_kernel.core.errors import ConfigError
 from pmi_kernel.core.folder import Kept, write_json
-from pmi_kernel.jobs.status import State, Status
+from pmi_kernel.jobs.status import Status, counted
 
 STATE = "state"
 """Folder of what only a training that goes on needs."""
@@ -124,12 +124,9 @@ def found(out: Path) -> Status:
     summary = SUMMARY.read(out)
     if summary is None:
         return {}
-    done, total = summary["steps"], summary.get("total", summary["steps"])
-    is_done = summary.get("ended") in ("done", "patience")
-    owed = 0 if is_done else total - done
-    state = State.DONE if is_done else State.STOPPED
-    counts: Status = {"total": total, "done_before": done, "done_now": 0, "owed": owed}
-    return {"state": state, "unit": "step", **counts}
+    done = summary["steps"]
+    is_over = summary.get("ended") in ("done", "patience")
+    return counted("step", done, 0 if is_over else summary.get("total", done) - done)
 
 
 def folder_of(out: Path, step: int) -> Path:
