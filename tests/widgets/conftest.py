@@ -32,7 +32,8 @@ def lab(tmp_path_factory: pytest.TempPathFactory, root: Path) -> Iterator[Lab]:
     shutil.copytree(root / "notebooks", home / "notebooks")
     write_variants(home / "notebooks")
     write_hostile_data(home / "notebooks" / "hostile.json")
-    shutil.copytree(root / "runs" / "example", home / "runs" / "example")
+    for name in ("example", "example_study"):
+        shutil.copytree(root / "runs" / name, home / "runs" / name)
     env = dict(os.environ, JUPYTER_TOKEN="only-a-test")
     for name in (
         "JUPYTER_CONFIG_DIR",
