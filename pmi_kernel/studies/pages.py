@@ -51,7 +51,7 @@ def study_nodes(study: Study | Accumulation, command: str = "") -> list[Node]:
             f"{source}. {study.caption}",
             [(_labels(cell), cell.figures) for cell in study.cells if cell.source == source],
             COLUMNS,
-            called="episodes a cell:",
+            called="episodes a cell",
         )
         for source in study.sources
     ]

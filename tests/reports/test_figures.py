@@ -29,7 +29,7 @@ def test_what_is_the_same_everywhere_is_said_once() -> None:
         )
     ]
     page = shown(figures_node("t", "What.", rows, ("em", "f1", "sub_em")))
-    assert [chip.get_text() for chip in page.select("caption .pmi-chip")] == ["steps 24", "n 6"]
+    assert [chip.get_text() for chip in page.select("caption .pmi-chip")] == ["steps 24", "n = 6"]
     heads = [head.get_text() for head in page.select("thead th")]
     assert heads == ["recipe", "EM (%)", "F1 (%)"]  # no row has the other
     assert [head.get_text() for head in page.select("tbody th")] == ["qa", "<ntp>"]

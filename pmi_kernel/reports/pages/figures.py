@@ -32,15 +32,17 @@ def figures_node(
     }
     shown = [name for name in names if any(name in found for _, found in rows)]
     counts = {one.n for _, found in rows for name, one in found.items() if name in shown}
+    told = [f"{label} {value}" for label, value in same.items()]
     if len(counts) == 1:
-        same[called] = str(counts.pop())
+        (count,) = counts
+        told.append(f"n = {count}" if called == "n" else f"{count} {called}")
     columns = [_column(name, [found.get(name) for _, found in rows]) for name in shown]
     return Node(
         key,
         "figures.html",
         {
             "caption": caption,
-            "same": list(same.items()),
+            "same": told,
             "labels": [label for label in labels if label not in same],
             "columns": columns,
             "rows": [
