@@ -162,7 +162,7 @@ def _bench(words: list[str]) -> int:
     known = {**BENCHMARKS, **{e.name: e.load() for e in entry_points(group="pmi.benchmarks")}}
     if not words or words[0] not in known:
         lines = [f"  {name:10} {(fn.__doc__ or '').splitlines()[0]}" for name, fn in known.items()]
-        say("usage: pmi bench NAME [options]\n\n" + "\n".join(lines))
-        return 0 if words and words[0] in ("-h", "--help") else 2
+        usage = "usage: pmi bench NAME [options]\n\n" + "\n".join(lines)
+        return terminal.ask_which("bench", words, known, usage)
     parse(known[words[0]], words[1:], f"bench {words[0]}")
     return 0

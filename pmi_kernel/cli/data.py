@@ -5,6 +5,7 @@ from typing import Annotated
 
 import tyro
 
+from pmi_kernel.cli import terminal
 from pmi_kernel.cli.parsing import File, parse
 from pmi_kernel.cli.terminal import say
 from pmi_kernel.core.errors import ConfigError
@@ -22,12 +23,14 @@ def dispatch(words: list[str]) -> int:
         "write": _write,
     }
     if not words or words[0] not in verbs:
-        say(
+        return terminal.ask_which(
+            "data",
+            words,
+            verbs,
             "usage: pmi data fetch hotpotqa | check SOURCE | synth --n N --seed S --out FILE | "
             "write SOURCE --out FILE\n\nSOURCE is what --data of pmi run takes: sample, hotpotqa, "
-            "a file, or e.g. world:hops=3,n=40"
+            "a file, or e.g. world:hops=3,n=40",
         )
-        return 0 if words and words[0] in ("-h", "--help") else 2
     return verbs[words[0]](words[1:])
 
 

@@ -17,11 +17,13 @@ def dispatch(words: list[str]) -> int:
     """List, watch, cancel or go on with jobs in the background."""
     verbs = {"list": _list, "watch": _watch, "cancel": _cancel, "resume": _resume}
     if not words or words[0] not in verbs:
-        say(
+        return terminal.ask_which(
+            "jobs",
+            words,
+            verbs,
             "usage: pmi jobs list [ROOT] | watch JOB | cancel JOB [--force] | resume JOB\n\n"
-            "ROOT is a folder of jobs, by default runs; JOB is one job's folder, e.g. runs/x"
+            "ROOT is a folder of jobs, by default runs; JOB is one job's folder, e.g. runs/x",
         )
-        return 0 if words and words[0] in ("-h", "--help") else 2
     return verbs[words[0]](words[1:])
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from pmi_kernel.cli.evaluate import run_shown
 from pmi_kernel.cli.flags import parse_settings
-from pmi_kernel.cli.terminal import say
+from pmi_kernel.cli.terminal import ask_which, say
 from pmi_kernel.core.settings import SystemConfig
 
 
@@ -45,8 +45,9 @@ def study(words: list[str]) -> int:
 
     if not words or words[0] not in KINDS:
         lines = [f"  {name:13} {what}" for name, what in _STUDIES.items()]
-        say("usage: pmi study NAME [options]\n\n" + "\n".join(lines))
-        return 0 if words and words[0] in ("-h", "--help") else 2
+        return ask_which(
+            "study", words, KINDS, "usage: pmi study NAME [options]\n\n" + "\n".join(lines)
+        )
 
     kind = KINDS[words[0]]
     settings, config = parse_settings(

@@ -4,11 +4,13 @@ import io
 import os
 import select
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn, TextIO
 
+from pmi_kernel.core.errors import ConfigError
+from pmi_kernel.core.text import shown
 from pmi_kernel.core.visible import visible
 
 _HUNG_UP = 141
@@ -23,6 +25,28 @@ def say(text: str = "", *, is_error: bool = False) -> None:
         is_error: Whether they go to stderr.
     """
     print(visible(text), file=sys.stderr if is_error else sys.stdout)
+
+
+def ask_which(verb: str, words: Sequence[str], known: Iterable[str], usage: str) -> int:
+    """Show a verb's usage where it was not told which of its own verbs is meant.
+
+    Args:
+        verb: The verb.
+        words: What followed it.
+        known: What may follow it.
+        usage: What to show.
+
+    Returns:
+        The exit status.
+
+    Raises:
+        ConfigError: What followed is none of those.
+    """
+    is_help = bool(words) and words[0] in ("-h", "--help")
+    if words and not is_help:
+        raise ConfigError(f"there is no pmi {verb} {shown(words[0])}; there are {', '.join(known)}")
+    say(usage)
+    return 0 if is_help else 2
 
 
 def nothing_under(root: Path, what: str) -> str:

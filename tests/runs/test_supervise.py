@@ -214,7 +214,7 @@ def test_a_job_is_found_again_by_its_folder_alone(whole: Path, tmp_path: Path) -
     assert status["done_now"] == 60
     assert same(out, whole)
     assert [job.out for job in find_jobs(tmp_path)] == [out]
-    with pytest.raises(ConfigError, match="holds no run"):
+    with pytest.raises(ConfigError, match="there is no such folder"):
         Job.attach(tmp_path / "nothing")
 
 

@@ -122,7 +122,7 @@ def test_what_cannot_be_studied_is_told_in_one_line(
 ) -> None:
     accumulation = ("study", "accumulation", "--engine", "scripted", "--out", str(tmp_path / "a"))
     for words, message in (
-        (("study", "everything"), "pmi study recipes, or pmi study accumulation"),
+        (("study", "everything"), "there are recipes, accumulation"),
         (("study", "recipes", "--data", "a/x.json", "b/x.json"), "would share a folder"),
         ((*accumulation, "--strategy", "inplace"), "cannot go on from a memory"),
         ((*accumulation, "--data", WORLD), "has 4 questions, not the 20"),
