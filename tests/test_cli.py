@@ -71,7 +71,7 @@ def test_resume_goes_on_with_the_runs_own_settings(tmp_path: Path) -> None:
         (("run", "--data", "world:hops=9", "--engine", "scripted"), "hops (1 to 4"),
         (("data", "synth", "--n", "0"), "of 1 to 1,000,000"),
         (("data", "write", "sample", "--out", "x.txt"), "must end in .json"),
-        (("data", "fetch", "squad"), "only hotpotqa"),
+        (("data", "fetch", "squad"), "no such data set"),
         (("fly",), "no verb"),
     ],
 )
