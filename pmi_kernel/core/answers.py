@@ -44,7 +44,7 @@ class AnswerForm:
         """
         if self.kind is AnswerKind.CHOICE:
             return tuple(
-                f"{letter}. {text}"
+                f"{letter}. {' '.join(text.split())}"
                 for letter, text in zip(ascii_uppercase, self.options, strict=False)
             )
         return _LABELS.get(self.kind, ())
@@ -75,6 +75,11 @@ class AnswerForm:
         if self.kind is AnswerKind.CHOICE and answer in self.options:
             return self.allowed[self.options.index(answer)]
         return answer
+
+    def bare(self, answer: str) -> str:
+        """Return an answer without its letter: the text of the option that it gives."""
+        told = self.read(answer) if self.kind is AnswerKind.CHOICE else None
+        return self.options[self.allowed.index(told)] if told else answer
 
 
 FREE = AnswerForm()

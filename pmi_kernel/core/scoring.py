@@ -7,7 +7,6 @@ table, and its own score beside them where it has one of another name.
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 
-from pmi_kernel.core.answers import AnswerForm, AnswerKind
 from pmi_kernel.core.metrics import AnswerScore, normalize_answer, score_answer, token_overlap
 from pmi_kernel.core.task import Example
 
@@ -102,15 +101,11 @@ def _nq_lim(prediction: str, example: Example) -> Mapping[str, float]:
 
 
 def _labels(prediction: str, example: Example) -> Mapping[str, float]:
-    right = float(_option(prediction, example.task.form) == example.gold.answers[0])
-    return dict.fromkeys((*AnswerScore.__slots__, "accuracy"), right)
-
-
-def _option(prediction: str, form: AnswerForm) -> str | None:
-    """The label, or the text of the option, so that two options of one text are both right."""
+    form = example.task.form
     told = form.read(prediction)
-    is_choice = form.kind is AnswerKind.CHOICE
-    return form.options[form.allowed.index(told)] if told and is_choice else told
+    # Two options of one text are both right.
+    right = float(told is not None and form.bare(told) == example.gold.answers[0])
+    return dict.fromkeys((*AnswerScore.__slots__, "accuracy"), right)
 
 
 METRICS: Mapping[str, Metric] = {

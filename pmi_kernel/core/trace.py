@@ -49,12 +49,16 @@ class ActionKind(StrEnum):
 
 
 class ParseOutcome(StrEnum):
-    """How reading an action from model output ended."""
+    """How reading an action from model output ended.
+
+    NOT_ALLOWED: an answer that is none of those that the question admits.
+    """
 
     OK = "ok"
     NO_ACTION = "no_action"
     UNCLOSED = "unclosed"
     EMPTY_ARGUMENT = "empty_argument"
+    NOT_ALLOWED = "not_allowed"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """Examples that are made or read when they are asked for: a hundred thousand take little memory."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import overload
 
 from pmi_kernel.core.task import Example
@@ -18,6 +18,14 @@ class Examples(Sequence[Example]):
         self.ids = ids
         self._at = at
         self._places: dict[str, int] | None = None
+
+    @classmethod
+    def of(cls, examples: Iterable[Example]) -> "Examples":
+        """Return examples as `Examples`, which they may be."""
+        if isinstance(examples, Examples):
+            return examples
+        held = list(examples)
+        return cls([example.task.id for example in held], held.__getitem__)
 
     def __len__(self) -> int:
         return len(self.ids)

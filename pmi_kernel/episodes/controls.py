@@ -7,8 +7,10 @@ from itertools import islice
 
 from pmi_kernel.core.metrics import normalize_answer
 from pmi_kernel.core.task import Example, Task
+from pmi_kernel.data import Examples
 
 _MOST_LOOKED_AT = 1_000
+_LABELS = {"", "yes", "no", "maybe"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,22 +34,25 @@ class Controls:
     """
 
     def __init__(self, examples: Iterable[Example]) -> None:
-        self._tasks = sorted((example.task for example in examples), key=lambda task: task.id)
+        self._examples = Examples.of(examples)
+        self._ids = sorted(self._examples.ids)
 
     def of(self, example: Example) -> Control:
         """Return the next question, by id, that has none of the example's answers in its context.
 
         All of the context counts, not only what a search would find, so the choice depends on the
         data alone: every system and setting is compared with the same passage. Answers are compared
-        in whole words, as the metrics normalise them. Yes and no are in any text and tell nothing.
+        in whole words, as the metrics normalise them. Yes, no and maybe are in any text and tell
+        nothing.
         A thousand questions are looked at.
         """
-        gold = {normalize_answer(answer) for answer in example.gold.answers} - {"", "yes", "no"}
-        tasks, id_ = self._tasks, example.task.id
-        start = bisect_right(tasks, id_, key=lambda task: task.id)
-        turns = (tasks[(start + turn) % len(tasks)] for turn in range(len(tasks)))
+        gold = {normalize_answer(answer) for answer in example.gold.answers} - _LABELS
+        ids, id_ = self._ids, example.task.id
+        start = bisect_right(ids, id_)
+        turns = (ids[(start + turn) % len(ids)] for turn in range(len(ids)))
         num_passed_over = 0
-        for task in islice((task for task in turns if task.id != id_), _MOST_LOOKED_AT):
+        for other in islice((one for one in turns if one != id_), _MOST_LOOKED_AT):
+            task = self._examples.by_id(other).task
             if not _tells(task, gold):
                 return Control(task, num_passed_over)
             num_passed_over += 1

@@ -6,6 +6,9 @@ from pydantic import Field
 
 from pmi_kernel.core.settings import Settings
 
+IN_EPISODE = ("overlap", "bm25")
+"""Retrievers that search the question's own paragraphs."""
+
 
 class RetrievalConfig(Settings):
     """What a search returns of the question's own paragraphs."""
@@ -18,3 +21,8 @@ class RetrievalConfig(Settings):
     """Most characters of evidence; cut at a sentence end."""
     first_query: str | None = None
     """Query of the first search; by default the question's content words."""
+
+    @property
+    def needs_context(self) -> bool:
+        """Whether there is nothing to search without paragraphs of the question's own."""
+        return self.retriever in IN_EPISODE

@@ -62,7 +62,7 @@ def head_node(
     """Return the question, with the gold answer behind a click."""
     scores = []
     if gold and prediction is not None:
-        score = score_answer(prediction, gold)
+        score = score_answer(task.form.bare(prediction), gold)
         scores = [
             f"{FIGURES[name].label} {FIGURES[name].show_score(getattr(score, name))}"
             for name in SCORES

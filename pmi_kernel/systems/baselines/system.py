@@ -39,4 +39,4 @@ class InContext(ChatSystem[InContextConfig]):
             passages=found.passages,
             measures=found.measures(time.perf_counter() - start),
         )
-        yield self._answer(task, found.text)
+        yield self._answer(task, found.text or None)

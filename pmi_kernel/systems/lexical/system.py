@@ -5,6 +5,7 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import cast
 
+from pmi_kernel.core.answers import FREE, AnswerForm
 from pmi_kernel.core.probe import GoldScore
 from pmi_kernel.core.spans import sentences
 from pmi_kernel.core.system import Field, FieldKind, Question, Reply
@@ -63,7 +64,7 @@ class LexicalSystem:
             state=memory,
         )
         start = time.perf_counter()
-        answers = candidates(task.question, memory)
+        answers = candidates(task.question, memory, task.form)
         yield Step(
             StepKind.ANSWER,
             answers[0].text if answers else UNKNOWN,
@@ -88,7 +89,7 @@ class LexicalSystem:
         """See `Asks.ask`."""
         replies = []
         for one in questions:
-            answers = self._answers(one.text, state, one.evidence)
+            answers = self._answers(one.text, state, one.evidence, one.form)
             gold = GoldScore((one.gold,), (logprob_nats(one.gold, answers),)) if one.gold else None
             replies.append(Reply(answers[0].text if answers else UNKNOWN, gold))
         return replies
@@ -163,10 +164,14 @@ class LexicalSystem:
         return _kept(self._search(task))
 
     def _answers(
-        self, question: str, state: object, evidence: str | None = None
+        self,
+        question: str,
+        state: object,
+        evidence: str | None = None,
+        form: AnswerForm = FREE,
     ) -> list[Candidate]:
         memory = cast("Memory", state or ())
-        return candidates(question, (*memory, *_read(evidence or "")))
+        return candidates(question, (*memory, *_read(evidence or "")), form)
 
 
 def _kept(found: Evidence) -> Memory:
