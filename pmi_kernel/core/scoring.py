@@ -7,7 +7,9 @@ table, and its own score beside them where it has one of another name.
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 
+from pmi_kernel.core.answers import AnswerForm, AnswerKind
 from pmi_kernel.core.metrics import AnswerScore, normalize_answer, score_answer, token_overlap
+from pmi_kernel.core.result import EvalResult
 from pmi_kernel.core.task import Example
 
 Score = Callable[[str, Example], Mapping[str, float]]
@@ -46,9 +48,9 @@ def macro_f1(pairs: Iterable[tuple[str, str]]) -> float | None:
     that are gold or predicted somewhere; but what is no label (an answer that could not be read) is
     a miss of the gold label, and no label of its own.
     """
-    pairs = [(gold.strip().lower(), said.strip().lower()) for gold, said in pairs]
+    pairs = [(gold, _ANY_LABEL.read(said) or said) for gold, said in pairs]
     golds = {gold for gold, _ in pairs}
-    labels = golds | ({said for _, said in pairs} & _LABELS)
+    labels = golds | {said for _, said in pairs if said in _ANY_LABEL.allowed}
     found = []
     for label in labels:
         hits = sum(gold == said == label for gold, said in pairs)
@@ -57,7 +59,12 @@ def macro_f1(pairs: Iterable[tuple[str, str]]) -> float | None:
     return sum(found) / len(found) if found else None
 
 
-_LABELS = frozenset({"yes", "no", "maybe"})
+def is_labelled(result: EvalResult) -> bool:
+    """Whether an answer is scored as a label, and not as one of some options."""
+    return result.metric == "labels" and result.answers[0] in _ANY_LABEL.allowed
+
+
+_ANY_LABEL = AnswerForm(AnswerKind.YES_NO_MAYBE)
 
 
 def _hotpotqa(prediction: str, example: Example) -> Mapping[str, float]:

@@ -152,4 +152,5 @@ def evaluate(example: Example, trace: Trace) -> EvalResult:
         num_injections=kinds.count(StepKind.INJECT),
         costs=costs,
         known=example.gold.known,
+        metric=example.metric,
     )
