@@ -62,7 +62,8 @@ def test_what_the_real_sets_say(shared_data: Path) -> None:
     musique = load_examples(shared_data / "musique" / "musique_ans_train_sample.jsonl")[0]
     assert musique.gold.answers == ("G. Stanley Hall", "Stanley Hall")
     assert len(musique.task.context) == 20
-    assert (musique.type, len(musique.gold.supporting_facts)) == ("2hop", 2)
+    assert musique.type == "2hop"
+    assert len({fact.title for fact in musique.gold.supporting_facts}) == 2
     medqa = load_examples(shared_data / "medqa" / "test.jsonl")[0].task.form
     assert medqa.allowed[1] == "B. Bladder catheterization"
     nq = load_examples(shared_data / "nq" / "nq-open-oracle.jsonl.gz")[0]

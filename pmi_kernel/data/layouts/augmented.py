@@ -13,7 +13,7 @@ import re
 
 from pmi_kernel.core.answers import FREE, AnswerKind
 from pmi_kernel.core.task import Example, Paragraph
-from pmi_kernel.data.layouts.fields import Fields, text_of, whole
+from pmi_kernel.data.layouts.fields import Fields, prose, text_of
 from pmi_kernel.data.layouts.layout import Layout, Record
 
 _DECISION = re.compile(r"the final decision is:?\s*(yes|no|maybe)\W*$", re.IGNORECASE)
@@ -28,7 +28,7 @@ def _passages(fields: Fields) -> tuple[Paragraph, ...]:
         return ()
     told = fields.items("passages")
     return fields.sized(
-        "passages", [whole(f"Passage {n}", text) for n, text in enumerate(told, start=1)]
+        "passages", [prose(f"Passage {n}", text) for n, text in enumerate(told, start=1)]
     )
 
 

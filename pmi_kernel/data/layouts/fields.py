@@ -3,10 +3,12 @@
 import hashlib
 import json
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 from pmi_kernel.core.answers import FREE, MOST_OPTIONS, AnswerForm, AnswerKind
 from pmi_kernel.core.errors import DataError
+from pmi_kernel.core.spans import sentences
 from pmi_kernel.core.task import Example, Gold, Paragraph, SupportingFact, Task
 from pmi_kernel.core.text import is_text, shown, texts
 from pmi_kernel.data.decoding import decode_json
@@ -167,11 +169,19 @@ class Fields:
         return Example(task, Gold(tuple(answers), tuple(facts)), type=type, metric=metric)
 
 
-def whole(title: str, text: str) -> Paragraph:
-    """Return a paragraph that its layout does not split in sentences."""
-    return Paragraph(title, (text,))
+def prose(title: str, text: str) -> Paragraph:
+    """Return a paragraph of a text that its layout does not split: in its sentences, all of it."""
+    stops = [*(span.stop for span in sentences(text)[:-1]), len(text)]
+    return Paragraph(title, tuple(text[a:b] for a, b in pairwise((0, *stops))))
 
 
 def text_of(paragraph: Paragraph) -> str:
-    """Return a paragraph's text: as its layout has it where it is whole, else its sentences."""
-    return paragraph.sentences[0] if len(paragraph.sentences) == 1 else paragraph.text
+    """Return a paragraph's text, that which `prose` was made of."""
+    if all(sentence[:1].isspace() for sentence in paragraph.sentences[1:]):
+        return "".join(paragraph.sentences)
+    return paragraph.text
+
+
+def facts(paragraph: Paragraph) -> list[SupportingFact]:
+    """Return every sentence of a paragraph as a gold one."""
+    return [SupportingFact(paragraph.title, place) for place in range(len(paragraph.sentences))]

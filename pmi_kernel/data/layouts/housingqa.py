@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from pmi_kernel.core.answers import AnswerKind
-from pmi_kernel.core.task import Example, Paragraph, SupportingFact
-from pmi_kernel.data.layouts.fields import Fields, text_of, whole
+from pmi_kernel.core.task import Example, Paragraph
+from pmi_kernel.data.layouts.fields import Fields, facts, prose, text_of
 from pmi_kernel.data.layouts.layout import Layout, Record
 
 
@@ -16,7 +16,7 @@ def _parse(fields: Fields) -> Example:
         fields.text("question"),
         (label,),
         context=fields.sized("statutes", statutes),
-        facts=[SupportingFact(statute.title, 0) for statute in statutes],
+        facts=[fact for statute in statutes for fact in facts(statute)],
         form=form,
         metric="labels",
         type=fields.text("state", default=""),
@@ -27,7 +27,7 @@ def _statutes(fields: Fields) -> Iterator[Paragraph]:
     for number, item in enumerate(fields.items("statutes", list, least=0), start=1):
         match item:
             case [str(citation), str(excerpt)] if excerpt.strip():
-                yield whole(citation, excerpt)
+                yield prose(citation, excerpt)
             case _:
                 raise fields.fail("statutes", f"item {number}: expected [citation, excerpt]")
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from pmi_kernel.core.task import Example, Paragraph, SupportingFact
-from pmi_kernel.data.layouts.fields import Fields, text_of, whole
+from pmi_kernel.core.task import Example, Paragraph
+from pmi_kernel.data.layouts.fields import Fields, facts, prose, text_of
 from pmi_kernel.data.layouts.layout import Layout, Record
 
 
@@ -21,7 +21,7 @@ def _parse(fields: Fields) -> Example:
         fields.text("question"),
         tuple(answers),
         context=fields.sized("paragraphs", [paragraph for paragraph, _ in told]),
-        facts=[SupportingFact(p.title, 0) for p, is_supporting in told if is_supporting],
+        facts=[fact for p, is_supporting in told if is_supporting for fact in facts(p)],
         metric="musique",
         type=id_.partition("__")[0] if "hop" in id_ else "",
     )
@@ -33,7 +33,7 @@ def _paragraphs(fields: Fields) -> Iterator[tuple[Paragraph, bool]]:
             case {"title": str(title), "paragraph_text": str(text), **rest} if text.strip():
                 is_gold = rest.get("is_supporting", False)
                 yield (
-                    whole(title, text),
+                    prose(title, text),
                     fields.typed("paragraphs", is_gold, bool, of=f"item {number}"),
                 )
             case _:

@@ -5,8 +5,8 @@ The same question has the same id at any place of the gold document.
 
 from collections.abc import Iterator
 
-from pmi_kernel.core.task import Example, Paragraph, SupportingFact
-from pmi_kernel.data.layouts.fields import Fields, text_of, whole
+from pmi_kernel.core.task import Example, Paragraph
+from pmi_kernel.data.layouts.fields import Fields, facts, prose, text_of
 from pmi_kernel.data.layouts.layout import Layout, Record
 
 
@@ -17,7 +17,7 @@ def _parse(fields: Fields) -> Example:
         fields.text("question"),
         fields.answers("answers"),
         context=fields.sized("ctxs", [document for document, _ in told]),
-        facts=[SupportingFact(document.title, 0) for document, is_gold in told if is_gold],
+        facts=[fact for document, is_gold in told if is_gold for fact in facts(document)],
         metric="nq_lim",
     )
 
@@ -27,7 +27,7 @@ def _documents(fields: Fields) -> Iterator[tuple[Paragraph, bool]]:
         match item:
             case {"title": str(title), "text": str(text), **rest} if text.strip():
                 is_gold = rest.get("isgold", False)
-                yield whole(title, text), fields.typed("ctxs", is_gold, bool, of=f"item {number}")
+                yield prose(title, text), fields.typed("ctxs", is_gold, bool, of=f"item {number}")
             case _:
                 raise fields.fail("ctxs", f"item {number}: expected title and text, two texts")
 

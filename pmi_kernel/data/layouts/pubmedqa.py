@@ -3,7 +3,7 @@
 from pmi_kernel.core.answers import AnswerKind
 from pmi_kernel.core.task import Example
 from pmi_kernel.data.decoding import KEY
-from pmi_kernel.data.layouts.fields import Fields, text_of, whole
+from pmi_kernel.data.layouts.fields import Fields, prose, text_of
 from pmi_kernel.data.layouts.layout import Layout, Record
 
 
@@ -16,7 +16,7 @@ def _parse(fields: Fields) -> Example:
     form, label = fields.label(
         AnswerKind.YES_NO_MAYBE, fields.text("final_decision"), "final_decision"
     )
-    context = [whole(t, text) for t, text in zip(titles or [""] * len(texts), texts, strict=True)]
+    context = [prose(t, text) for t, text in zip(titles or [""] * len(texts), texts, strict=True)]
     return fields.example(
         fields.id(KEY),
         fields.text("QUESTION"),
