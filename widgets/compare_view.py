@@ -8,7 +8,7 @@ from pmi_kernel.core.figures import FIGURES
 from pmi_kernel.reports.compare import Difference, compare
 from pmi_kernel.reports.pages.compared import compared_nodes
 from pmi_kernel.reports.pages.render import Node
-from pmi_kernel.reports.pages.trace_nodes import branch_node, gold_of, head_node, prediction_of
+from pmi_kernel.reports.pages.trace_nodes import branch_node, gold_of, head_node
 from pmi_kernel.reports.recording import Recording
 from widgets.view import View
 
@@ -91,6 +91,6 @@ class CompareView(View):
             for place, run in enumerate((against, name))
         ]
         return [
-            head_node(trace.task, result.answers, prediction=prediction_of(trace)),
+            head_node(trace.task, result.answers, scores=result.scores),
             Node("branches", "branches.html", children=branches),
         ]

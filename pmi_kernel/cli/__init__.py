@@ -45,7 +45,7 @@ studies
   gpu-check   every CUDA path against the CPU, and the benchmarks, in under ten minutes
 
 data
-  data        fetch, check or invent data: pmi data fetch hotpotqa | check SOURCE | synth | write
+  data        fetch, check, show or write questions: pmi data list | fetch SET | check SOURCE
 
 jobs and lab
   jobs        what is done in the background: pmi jobs list | watch JOB | cancel JOB | resume JOB

@@ -10,9 +10,12 @@ from threading import Thread
 
 import pytest
 
+from pmi_kernel.core.answers import AnswerKind
 from pmi_kernel.core.errors import DataError
-from pmi_kernel.data import load_examples, write_examples
+from pmi_kernel.data import load_data, load_examples, write_examples
 from pmi_kernel.data.fetch import fetch
+from pmi_kernel.data.layouts import LAYOUTS
+from pmi_kernel.data.recasting import recast
 from pmi_kernel.data.sets import SETS, DataSet, Split
 from pmi_kernel.data.synth import synthesize
 
@@ -163,3 +166,60 @@ def test_a_folder_that_cannot_be_written_to_is_one_clear_error(
 def test_a_server_that_is_not_there_is_one_clear_error() -> None:
     with pytest.raises(DataError, match="run the command again"):
         fetch(replace(SETS["hotpotqa"], splits={"dev": Split("x.json", 1, "http://127.0.0.1:1/x")}))
+
+
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [
+        ("popqa", "popQA.tsv"),
+        ("nq_lim", "nq-open-oracle.jsonl.gz"),
+        ("medqa", "phrases_no_exclude_test.jsonl"),
+        ("pubmedqa", "ori_pqal.json"),
+    ],
+)
+def test_each_set_with_an_address_is_fetched_in_its_own_layout(
+    server: Server, tmp_path: Path, name: str, file: str
+) -> None:
+    entry, source = SETS[name], tmp_path / file
+    write_examples(load_examples("world:n=12,paragraphs=4"), source, entry.layouts[0])
+    server.content = source.read_bytes()
+    assert {split.file for split in entry.splits.values()} >= {file}
+    assert all(split.url.startswith("https://") for split in entry.splits.values())
+    here = Split(file, 12, f"http://127.0.0.1:{server.server_port}/{file}")
+    (path,) = fetch(replace(entry, splits={"dev": here}))
+    assert path == tmp_path / name / file
+    examples = load_data(name).examples
+    assert len(examples) == 12
+    assert {example.metric for example in examples} == {entry.metric}
+    assert {example.task.form.kind for example in examples} == {entry.kind}
+
+
+@pytest.mark.parametrize("name", [name for name, entry in SETS.items() if entry.how])
+def test_a_set_that_a_person_has_to_get_says_what_and_where_and_is_checked_then(
+    tmp_path: Path, name: str
+) -> None:
+    entry, told = SETS[name], []
+    with pytest.raises(DataError) as caught:
+        fetch(entry, say=told.append)
+    message = str(caught.value)
+    assert f"into {tmp_path / name}" in message
+    assert "http" in message
+    assert all(split.file in message for split in entry.splits.values())
+    assert len(told) == len(entry.splits)
+    path = tmp_path / name / entry.splits["dev"].file
+    worlds = load_examples("world:n=12,paragraphs=4")
+    if entry.kind is AnswerKind.YES_NO:
+        worlds = [recast(example, LAYOUTS["housingqa"]) for example in worlds]
+    write_examples(worlds, path, entry.layouts[0])
+    if entry.splits["dev"].num_records:
+        with pytest.raises(DataError, match="holds 12 records, expected"):
+            fetch(entry)
+    splits = {**entry.splits, "dev": replace(entry.splits["dev"], num_records=12)}
+    assert fetch(replace(entry, splits=splits)) == [path]
+    assert json.loads(path.with_name(f"{path.name}.sha256.json").read_text())["records"] == 12
+
+
+def test_a_file_of_another_set_is_not_taken_for_it(server: Server) -> None:
+    hosting = replace(SETS["popqa"], splits=server.hosting().splits)
+    with pytest.raises(DataError, match="record 1, field 'id': is missing"):
+        fetch(hosting)

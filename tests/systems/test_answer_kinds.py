@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from html import escape
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,9 @@ from pmi_kernel.prompting.actions import action_regex
 from pmi_kernel.prompting.answer import answer_prompt
 from pmi_kernel.prompting.messages import Prompt
 from pmi_kernel.prompting.shots import MAX_SHOTS, shots_of
+from pmi_kernel.reports.pages.render import page
+from pmi_kernel.reports.pages.text import render_trace
+from pmi_kernel.reports.pages.trace_nodes import replay_nodes
 from pmi_kernel.systems import SYSTEMS, config_class, open_system
 from tests.systems.test_every_system import TRAINED
 
@@ -176,3 +180,17 @@ def test_guiding_an_action_admits_a_search_or_what_may_be_answered() -> None:
     assert regex.fullmatch("<search>anything at all</search>")
     assert regex.fullmatch("<answer>B. a (second) one</answer>")
     assert not regex.fullmatch("<answer>B</answer>")
+
+
+def test_what_there_is_to_choose_from_is_shown_with_the_question() -> None:
+    example = asked(AnswerKind.CHOICE)
+    right = example.task.form.allowed[-1]
+    engine = ScriptedEngine([f"<answer>{right}</answer>"])
+    trace = Episode(open_system(config_class("closed_book")(), engine), example).run()
+    result = evaluate(example, trace)
+    told = render_trace(trace, result)
+    assert all(answer in told for answer in example.task.form.allowed)
+    assert f"gold {right}: EM 1" in told
+    html = page("An episode", replay_nodes(trace, result))
+    assert all(escape(answer) in html for answer in example.task.form.allowed)
+    assert "accuracy 1" in html
