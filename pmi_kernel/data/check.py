@@ -35,6 +35,7 @@ class DataReport:
         answer_kinds: Count of yes/no answers, of spans that stand in the context, and of others.
         paragraphs: Fewest, median and most paragraphs of a question.
         num_words: Words of all paragraphs.
+        missing: The file that its layout has beside it and that is not there; mostly empty.
         twice: One line for each record that says the same as one before it.
         problems: One line for each invalid record.
     """
@@ -51,6 +52,7 @@ class DataReport:
     answer_kinds: dict[str, int]
     paragraphs: tuple[int, float, int]
     num_words: int
+    missing: str
     twice: tuple[str, ...]
     problems: tuple[str, ...]
 
@@ -72,6 +74,7 @@ class DataReport:
             f"  answers     {_counts(self.answer_kinds)}",
             f"  paragraphs  {low} to {high} a question, median {middle:g}",
             f"  words       {self.num_words}",
+            *([f"  missing: {self.missing} beside it, with aliases"] if self.missing else []),
             *_listed("twice", self.twice),
             *_listed("invalid", self.problems),
         ]
@@ -119,6 +122,7 @@ def describe(source: str | Path) -> DataReport:
         answer_kinds=dict(counts["answer"]),
         paragraphs=(min(sizes, default=0), median(sizes or [0]), max(sizes, default=0)),
         num_words=num_words,
+        missing=file.missing if file else "",
         twice=tuple(file.twice) if file else (),
         problems=tuple(problems),
     )

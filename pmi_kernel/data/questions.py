@@ -55,6 +55,12 @@ class QuestionFile:
         if (beside := path.with_name("id_aliases.json")).is_file():
             self._aliases = _Aliases(beside, self._limits)
 
+    @property
+    def missing(self) -> str:
+        """The file that its layout has beside it and that is not there; empty where none is."""
+        beside = self.layout.beside if self.layout else ""
+        return "" if self._aliases else beside
+
     def read(self, *, watch: Watch = len) -> Iterator[Example]:
         """Yield each example.
 

@@ -246,6 +246,7 @@ def test_2wiki_answers_have_their_aliases_and_demonyms(tmp_path: Path) -> None:
     path.write_text(json.dumps([record]))
     before = data_hash(path)
     assert load_examples(path)[0].gold.answers == ("France",)
+    assert "missing: id_aliases.json beside it" in describe(path).render()
     lines(
         tmp_path / "id_aliases.json",
         {"Q_id": "Q1", "aliases": ["x"], "demonyms": []},
@@ -254,6 +255,7 @@ def test_2wiki_answers_have_their_aliases_and_demonyms(tmp_path: Path) -> None:
     data = load_data(path)
     assert data.examples[0].gold.answers == ("France", "French Republic", "French")
     assert data.sha256 != before
+    assert "missing" not in describe(path).render()
     (tmp_path / "id_aliases.json").write_text('{"Q_id": 1}\n')
     with pytest.raises(DataError, match=r"id_aliases.json: line 1: expected Q_id"):
         load_data(path)
