@@ -10,8 +10,9 @@ from pmi_kernel.core.system import Changes, Field, FieldKind
 from pmi_kernel.core.trace import Change, Step, Trace
 from pmi_kernel.core.visible import visible
 from pmi_kernel.episodes.whatif import TapedEpisode
+from pmi_kernel.reports.pages.again import Again
 from pmi_kernel.reports.pages.render import Node
-from pmi_kernel.reports.pages.trace_nodes import Live, branch_node, head_node
+from pmi_kernel.reports.pages.trace_nodes import Live, branch_node, head_node, reading_nodes
 from widgets.setup import Setup
 from widgets.view import View
 
@@ -33,6 +34,7 @@ class _Sitting:
     Attributes:
         key: Unique in the view.
         config: Its settings.
+        source: Where its question is from.
         loaded: What `Setup.loaded` was when it began.
         branches: The episode and its branches.
         num_forks: How many branches there were.
@@ -40,6 +42,7 @@ class _Sitting:
 
     key: str
     config: SystemConfig
+    source: str
     loaded: object
     branches: list[_Branch]
     num_forks: int = 0
@@ -206,7 +209,9 @@ class EpisodeView(View):
         episode = TapedEpisode(system, self._setup.example, is_probed=self._is_probed)
         self._num_begun += 1
         key, loaded = f"episode-{self._num_begun}", self._setup.loaded
-        self._shown = _Sitting(key, config, loaded, [_Branch(episode, "original", "Episode")])
+        self._shown = _Sitting(
+            key, config, self._setup.data, loaded, [_Branch(episode, "original", "Episode")]
+        )
         self._sittings.append(self._shown)
         self._show()
 
@@ -297,8 +302,8 @@ class EpisodeView(View):
             return ""
         trace = self._branches[0].episode.trace
         if self._branches[0].episode.is_done:
-            return f"Done: {len(trace.steps)} steps, {trace.end_reason.replace('_', ' ')}."
-        return f"Ready: {len(trace.steps)} steps so far."
+            return f"Done: {_steps(trace)}, {trace.end_reason.replace('_', ' ')}."
+        return f"Ready: {_steps(trace)} so far."
 
     def stopped_status(self) -> str:
         """See `View.stopped_status`."""
@@ -332,6 +337,7 @@ class EpisodeView(View):
                     notes=(config.system, config.serves, example.type, example.level),
                     prediction=prediction,
                 ),
+                *self._reading(),
                 Node(
                     f"branches-{self._shown.key if self._shown else ''}",
                     "branches.html",
@@ -340,6 +346,14 @@ class EpisodeView(View):
                 ),
             ]
         )
+
+    def _reading(self) -> list[Node]:
+        """How to find one's way in the episode that is shown, and to run it again."""
+        if self._shown is None:
+            return []
+        episode = self._shown.branches[0].episode
+        again = Again(self._shown.config, self._shown.source, self._is_probed)
+        return reading_nodes(episode.trace, episode.example.gold, again)
 
     def _tabs(self) -> list[Node]:
         """A tab for each episode, where there are several: question, what differs, outcome."""
@@ -372,6 +386,7 @@ class EpisodeView(View):
                     change=episode.change,
                     live=live,
                     is_done=episode.is_done,
+                    is_again=episode.forked_at is None,
                 )
             )
         return nodes
@@ -395,7 +410,7 @@ def _differing(config: SystemConfig, first: SystemConfig) -> str:
 
 def _outcome(episode: TapedEpisode) -> str:
     trace = episode.trace
-    return trace.prediction if episode.is_done else f"{len(trace.steps)} steps so far"
+    return trace.prediction if episode.is_done else f"{_steps(trace)} so far"
 
 
 def _always(_: Step) -> bool:
@@ -426,3 +441,9 @@ def _number(values: Mapping[str, Any], name: str, kind: type) -> Any:
     if number <= 0:
         raise ValueError(f"{name} must be above 0")
     return number
+
+
+def _steps(trace: Trace) -> str:
+    """How many steps a trace has, in words."""
+    num = len(trace.steps)
+    return f"{num} step" if num == 1 else f"{num} steps"

@@ -17,7 +17,7 @@ from IPython.display import display
 from pmi_kernel.core.errors import PmiError
 from pmi_kernel.core.progress import Stopped, Watch, watched
 from pmi_kernel.core.visible import visible
-from pmi_kernel.reports.pages.render import STYLE, Node, static_html
+from pmi_kernel.reports.pages.render import READ_SCRIPT, STYLE, Node, static_html
 from widgets.progress import Progress
 
 log = logging.getLogger(__name__)
@@ -32,7 +32,10 @@ class View(anywidget.AnyWidget):
     `submit`s what takes time to the view's own thread, so the kernel is never blocked.
     """
 
-    _esm = Path(__file__).parent / "static" / "workbench.js"
+    _esm = "\n".join(
+        path.read_text(encoding="utf-8")
+        for path in (READ_SCRIPT, Path(__file__).parent / "static" / "workbench.js")
+    )
     _css = STYLE
     nodes: traitlets.List[Any] = traitlets.List().tag(sync=True)
     status = traitlets.Unicode("").tag(sync=True)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from pmi_kernel.core.task import Gold, SupportingFact
 from pmi_kernel.core.trace import EndReason
 
 
@@ -26,6 +27,7 @@ class EvalResult:
         costs: Summed measures of all steps, with units in the keys; `controls_passed_over` counts
             questions that could not serve as control because their context tells the answer.
         known: What a model is expected to answer from its pretraining, as in `Gold`; else empty.
+        supporting_facts: The gold sentences, as in `Gold`; none where the record is older.
     """
 
     episode_id: str
@@ -40,3 +42,9 @@ class EvalResult:
     num_injections: int
     costs: Mapping[str, float] = field(default_factory=dict)
     known: str = ""
+    supporting_facts: tuple[SupportingFact, ...] = ()
+
+    @property
+    def gold(self) -> Gold:
+        """What the record keeps of the gold."""
+        return Gold(self.answers, self.supporting_facts, self.known)

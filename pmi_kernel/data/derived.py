@@ -1,6 +1,7 @@
 """Questions made of other questions: the first ones, several files' in turn, others' contexts.
 
 - `first:N:SOURCE`: the first N questions.
+- `only:ID:SOURCE`: the question of this id; `%3A` stands for a colon in it.
 - `mix:FILE,FILE,...`: a question of each in turn, its id behind the file's folder and name.
 - `shift:SOURCE`: each question with the context of the one before it, the first with the last's.
 - `mixed:SHARE:SOURCE`: the next question's first paragraphs in place of the last SHARE of each
@@ -13,13 +14,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import zip_longest
 from pathlib import Path
+from urllib.parse import unquote
 
 from pmi_kernel.core.errors import DataError
 from pmi_kernel.core.task import Example
 
 Load = Callable[[str], Sequence[Example]]
 
-_NAMES = ("first", "mix", "shift", "mixed")
+_NAMES = ("first", "only", "mix", "shift", "mixed")
 
 
 def is_derived(source: str) -> bool:
@@ -43,6 +45,11 @@ def derive(source: str, load: Load) -> list[Example]:
     examples = list(load(parts[0]))
     if name == "first":
         return examples[: int(setting)]
+    if name == "only":
+        found = [example for example in examples if example.task.id == unquote(setting)]
+        if not found:
+            raise DataError(f"{source}: none of {len(examples)} questions has the id {setting}")
+        return found
     if len(examples) < 2:
         raise DataError(f"{source}: one question has no neighbour; two or more are needed")
     if name == "shift":
@@ -55,6 +62,12 @@ def derive(source: str, load: Load) -> list[Example]:
         _with_context_of(example, other, round(share * len(example.task.context)))
         for example, other in zip(examples, [*examples[1:], examples[0]], strict=True)
     ]
+
+
+def only(id_: str, source: str) -> str:
+    """Return the source that is one question of another, by its id."""
+    name = id_.replace("%", "%25").replace(":", "%3A")
+    return f"only:{name}:{source}"
 
 
 def resolved(source: str, resolve: Callable[[str], str]) -> str:
@@ -80,6 +93,10 @@ def _parsed(source: str) -> tuple[str, str, list[str]]:
             raise DataError(f"{source}: expected shift:SOURCE")
         return name, "", [rest]
     setting, _, rest = rest.partition(":")
+    if name == "only":
+        if not setting or not rest:
+            raise DataError(f"{source}: expected only:ID:SOURCE")
+        return name, setting, [rest]
     try:
         value = int(setting) if name == "first" else float(setting)
     except ValueError:

@@ -153,4 +153,5 @@ def evaluate(example: Example, trace: Trace) -> EvalResult:
         num_injections=kinds.count(StepKind.INJECT),
         costs=costs,
         known=example.gold.known,
+        supporting_facts=example.gold.supporting_facts,
     )

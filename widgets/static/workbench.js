@@ -2,7 +2,7 @@
 // A node whose HTML did not change is left alone: what is open, typed or in focus stays so.
 
 const FOCUSABLE = "button, input, select, textarea, summary, a[href], [tabindex]";
-const KEPT = /^(data-|aria-)|^(class|id|href|title|style|type|name|value|placeholder|for|role|rows|min|max|step|list|tabindex|open|checked|selected|disabled|scope|colspan|lang|dir|width|height|viewBox|d|fill|stroke|stroke-width|autocomplete|spellcheck)$/;
+const KEPT = /^(data-|aria-)|^(class|id|href|title|style|type|name|value|placeholder|for|role|rows|min|max|step|list|tabindex|open|checked|selected|disabled|scope|colspan|lang|dir|width|height|viewBox|x|y|text-anchor|d|fill|stroke|stroke-width|autocomplete|spellcheck)$/;
 const TYPED = "input[name]:not([type=checkbox]), textarea[name]";
 const DROPPED = "script, style, iframe, object, embed, link, meta, base, template";
 
@@ -117,6 +117,7 @@ export default () => {
     const view = document.createElement("div");
     root.append(status, progress, view);
     el.append(root);
+    pmiReading(view);
 
     let clicked = null, since = 0, ticker = null;
 
@@ -172,6 +173,8 @@ export default () => {
       if (link) {
         event.preventDefault();
         const target = root.querySelector(`#${CSS.escape(link.dataset.goto)}`);
+        for (let e = target?.closest("details"); e; e = e.parentElement.closest("details")) e.open = true;
+        target?.querySelector("details")?.setAttribute("open", "");
         target?.scrollIntoView({ block: "center" });
         target?.classList.remove("pmi-flash");
         void target?.offsetWidth;

@@ -25,6 +25,7 @@ from pmi_kernel.engines.injected import injected
 from pmi_kernel.engines.tape import TapedEngine
 from pmi_kernel.lora.start import Gradient, Start, StepOn, tensors_of
 from pmi_kernel.lora.weights import LoraWeights
+from pmi_kernel.prompting.messages import copied
 from pmi_kernel.retrieval import Evidence, make_retriever, make_step0_query, retrieve
 from pmi_kernel.systems.branch import Altered
 from pmi_kernel.systems.chat import ChatSystem, at_once
@@ -321,6 +322,7 @@ class RegradSystem(ChatSystem[RegradConfig]):
             raw=output.text,
             measures=output.measures("act"),
             end_reason=end,
+            prompt=copied(prompt),
         )
 
     def _attributed(self, task: Task, shown: Sequence[str], answer: Step, learned: Learned) -> Step:
