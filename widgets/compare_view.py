@@ -8,7 +8,7 @@ from pmi_kernel.core.figures import FIGURES
 from pmi_kernel.reports.compare import Difference, compare
 from pmi_kernel.reports.pages.compared import compared_nodes
 from pmi_kernel.reports.pages.render import Node
-from pmi_kernel.reports.pages.trace_nodes import branch_node, gold_of, head_node
+from pmi_kernel.reports.pages.trace_nodes import branch_node, head_node, reading_nodes
 from pmi_kernel.reports.recording import Recording
 from widgets.view import View
 
@@ -85,12 +85,13 @@ class CompareView(View):
             branch_node(
                 self._recordings[run].trace(episode_id),
                 key=f"run-{place}",
-                gold=gold_of(result),
+                gold=result.gold,
                 title=run,
             )
             for place, run in enumerate((against, name))
         ]
         return [
             head_node(trace.task, result.answers, scores=result.scores),
+            *reading_nodes(trace, result.gold, None),
             Node("branches", "branches.html", children=branches),
         ]

@@ -5,14 +5,24 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from pmi_kernel.core.errors import PmiError
 from pmi_kernel.core.scoring import score
 from pmi_kernel.core.settings import SystemConfig
 from pmi_kernel.core.system import Changes, Field, FieldKind
 from pmi_kernel.core.trace import Change, Step, Trace
 from pmi_kernel.core.visible import visible
 from pmi_kernel.episodes.whatif import TapedEpisode
+from pmi_kernel.reports.pages.again import Again
 from pmi_kernel.reports.pages.render import Node
-from pmi_kernel.reports.pages.trace_nodes import Live, branch_node, head_node
+from pmi_kernel.reports.pages.trace_nodes import (
+    Live,
+    branch_node,
+    foreseen_node,
+    head_node,
+    reading_nodes,
+)
+from pmi_kernel.retrieval.config import RetrievalConfig
+from pmi_kernel.retrieval.foreseen import foreseen
 from widgets.setup import Setup
 from widgets.view import View
 
@@ -34,6 +44,7 @@ class _Sitting:
     Attributes:
         key: Unique in the view.
         config: Its settings.
+        source: Where its question is from.
         loaded: What `Setup.loaded` was when it began.
         branches: The episode and its branches.
         num_forks: How many branches there were.
@@ -41,6 +52,7 @@ class _Sitting:
 
     key: str
     config: SystemConfig
+    source: str
     loaded: object
     branches: list[_Branch]
     num_forks: int = 0
@@ -207,7 +219,9 @@ class EpisodeView(View):
         episode = TapedEpisode(system, self._setup.example, is_probed=self._is_probed)
         self._num_begun += 1
         key, loaded = f"episode-{self._num_begun}", self._setup.loaded
-        self._shown = _Sitting(key, config, loaded, [_Branch(episode, "original", "Episode")])
+        self._shown = _Sitting(
+            key, config, self._setup.data, loaded, [_Branch(episode, "original", "Episode")]
+        )
         self._sittings.append(self._shown)
         self._show()
 
@@ -298,8 +312,8 @@ class EpisodeView(View):
             return ""
         trace = self._branches[0].episode.trace
         if self._branches[0].episode.is_done:
-            return f"Done: {len(trace.steps)} steps, {trace.end_reason.replace('_', ' ')}."
-        return f"Ready: {len(trace.steps)} steps so far."
+            return f"Done: {_steps(trace)}, {trace.end_reason.replace('_', ' ')}."
+        return f"Ready: {_steps(trace)} so far."
 
     def stopped_status(self) -> str:
         """See `View.stopped_status`."""
@@ -333,6 +347,8 @@ class EpisodeView(View):
                     notes=(config.system, config.serves, example.type, example.level),
                     scores=score(prediction, example) if prediction is not None else {},
                 ),
+                *self._reading(),
+                *self._foreseen(),
                 Node(
                     f"branches-{self._shown.key if self._shown else ''}",
                     "branches.html",
@@ -341,6 +357,28 @@ class EpisodeView(View):
                 ),
             ]
         )
+
+    def _reading(self) -> list[Node]:
+        """How to find one's way in the episode that is shown, and to run it again."""
+        if self._shown is None:
+            return []
+        episode = self._shown.branches[0].episode
+        again = Again(self._shown.config, self._shown.source, self._is_probed)
+        return reading_nodes(episode.trace, episode.example.gold, again)
+
+    def _foreseen(self) -> list[Node]:
+        """What an episode without steps will begin with, where that needs no model."""
+        config, example = self._setup.config, self._setup.example
+        if self._shown is not None:
+            config, example = self._shown.config, self._shown.branches[0].episode.example
+            if _has_steps(self._shown):
+                return []
+        if not isinstance(config, RetrievalConfig):
+            return []
+        try:
+            return [foreseen_node(example.task, foreseen(config, example.task))]
+        except PmiError:  # the episode itself will say it
+            return []
 
     def _tabs(self) -> list[Node]:
         """A tab for each episode, where there are several: question, what differs, outcome."""
@@ -373,6 +411,7 @@ class EpisodeView(View):
                     change=episode.change,
                     live=live,
                     is_done=episode.is_done,
+                    is_again=episode.forked_at is None,
                 )
             )
         return nodes
@@ -396,7 +435,7 @@ def _differing(config: SystemConfig, first: SystemConfig) -> str:
 
 def _outcome(episode: TapedEpisode) -> str:
     trace = episode.trace
-    return trace.prediction if episode.is_done else f"{len(trace.steps)} steps so far"
+    return trace.prediction if episode.is_done else f"{_steps(trace)} so far"
 
 
 def _always(_: Step) -> bool:
@@ -427,3 +466,9 @@ def _number(values: Mapping[str, Any], name: str, kind: type) -> Any:
     if number <= 0:
         raise ValueError(f"{name} must be above 0")
     return number
+
+
+def _steps(trace: Trace) -> str:
+    """How many steps a trace has, in words."""
+    num = len(trace.steps)
+    return f"{num} step" if num == 1 else f"{num} steps"

@@ -43,9 +43,9 @@ _TAGS = {
     *"text textarea tfoot th thead tr u var".split(),
 }
 _ATTRIBUTES = {
-    *"align alt checked class colspan cols d dir disabled fill height id lang max min name".split(),
-    *"open placeholder role rows rowspan scope selected start step stroke stroke-width".split(),
-    *"style tabindex text-anchor title type value viewBox width x y".split(),
+    *"align alt autocomplete checked class colspan cols d dir disabled fill height id lang".split(),
+    *"max min name open placeholder role rows rowspan scope selected spellcheck start step".split(),
+    *"stroke stroke-width style tabindex text-anchor title type value viewBox width x y".split(),
 }
 _STYLES = CSSSanitizer(allowed_css_properties={*ALLOWED_CSS_PROPERTIES, "opacity"})
 

@@ -17,7 +17,7 @@ from IPython.display import display
 from pmi_kernel.core.errors import PmiError
 from pmi_kernel.core.progress import Stopped, Watch, watched
 from pmi_kernel.core.visible import visible
-from pmi_kernel.reports.pages.render import STYLE, Node, static_html
+from pmi_kernel.reports.pages.render import READ_SCRIPT, STYLE, Node, static_html
 from widgets.progress import Progress
 
 log = logging.getLogger(__name__)
@@ -32,7 +32,10 @@ class View(anywidget.AnyWidget):
     `submit`s what takes time to the view's own thread, so the kernel is never blocked.
     """
 
-    _esm = Path(__file__).parent / "static" / "workbench.js"
+    _esm = "\n".join(
+        path.read_text(encoding="utf-8")
+        for path in (READ_SCRIPT, Path(__file__).parent / "static" / "workbench.js")
+    )
     _css = STYLE
     nodes: traitlets.List[Any] = traitlets.List().tag(sync=True)
     status = traitlets.Unicode("").tag(sync=True)
@@ -168,6 +171,9 @@ class View(anywidget.AnyWidget):
 
     def on_idle(self) -> None:
         """Called in the view's thread when nothing is left to do."""
+
+    def on_ping(self, *_: object) -> None:
+        """A page that asks whether somebody is there: the reply says it."""
 
     def _on_message(self, _: object, content: Mapping[str, Any], __: object) -> None:
         action = getattr(self, f"on_{content.get('action')}", None)

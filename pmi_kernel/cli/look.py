@@ -150,12 +150,13 @@ def show(words: list[str]) -> int:
 
 def _page(recording: "Recording", episode_id: str | None) -> str:
     """An episode, or the whole run, as a page."""
-    from pmi_kernel.reports.pages.render import page
+    from pmi_kernel.reports.pages.render import READ_SCRIPT, page
     from pmi_kernel.reports.run_page import run_page
 
     if episode_id is None:
         return run_page(recording)
-    return page(recording.trace(episode_id).task.question, recording.nodes(episode_id))
+    question = recording.trace(episode_id).task.question
+    return page(question, recording.nodes(episode_id), scripts=(READ_SCRIPT,))
 
 
 def compare(words: list[str]) -> int:

@@ -28,7 +28,7 @@ _ID = re.compile(rb'\{"schema": \d+, (?:"task": \{"id"|"episode_id"): ("(?:[^"\\
 _SYNC_S = 1.0
 """Longest time between two synchronisations with the disk while records are written."""
 
-_LIVE = {"steps": {"__all__": {"change", "state"}}}
+_LIVE = {"steps": {"__all__": {"change", "state", "prompt"}}}
 """What of a record is live only."""
 
 Record = TypeVar("Record", Trace, EvalResult)

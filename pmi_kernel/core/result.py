@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from pmi_kernel.core.task import Gold, SupportingFact
 from pmi_kernel.core.trace import EndReason
 
 
@@ -27,6 +28,7 @@ class EvalResult:
             questions that could not serve as control because their context tells the answer.
         known: What a model is expected to answer from its pretraining, as in `Gold`; else empty.
         metric: The official metric, a name of `core.scoring.METRICS`.
+        supporting_facts: The gold sentences, as in `Gold`; none where the record is older.
     """
 
     episode_id: str
@@ -42,3 +44,9 @@ class EvalResult:
     costs: Mapping[str, float] = field(default_factory=dict)
     known: str = ""
     metric: str = "hotpotqa"
+    supporting_facts: tuple[SupportingFact, ...] = ()
+
+    @property
+    def gold(self) -> Gold:
+        """What the record keeps of the gold."""
+        return Gold(self.answers, self.supporting_facts, self.known)

@@ -107,6 +107,19 @@ class SystemConfig(Settings):
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+def words(settings: Settings) -> list[str]:
+    """Return the settings that are not at their defaults as words of the command line."""
+    found: list[str] = []
+    for name, value in settings.model_dump(mode="json", exclude_defaults=True).items():
+        if isinstance(value, bool):
+            found.append(f"--{name}" if value else f"--no-{name}")
+        elif isinstance(value, list):
+            found += [f"--{name}", *map(str, value)]
+        else:
+            found += [f"--{name}", str(value)]
+    return found
+
+
 def _problems(errors: Sequence[Mapping[str, Any]], fields: Collection[str]) -> dict[str, str]:
     """What is wrong with each setting.
 

@@ -118,6 +118,7 @@ class Step:
             live only: never recorded, not part of equality.
         state: The memory in force after the step, as its system has it; None for none. Opaque to
             all others.
+        prompt: What the model was given where the step came from one, to be copied; live only too.
     """
 
     kind: str
@@ -131,6 +132,7 @@ class Step:
     end_reason: EndReason | None = None
     change: Change | None = field(default=None, compare=False, repr=False)
     state: object | None = field(default=None, compare=False, repr=False)
+    prompt: str = field(default="", compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

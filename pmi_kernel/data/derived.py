@@ -2,6 +2,7 @@
 
 - `first:N:SOURCE`: the first N questions.
 - `rows:A-B:SOURCE`: those from row A (0 for the first) to before row B; to the end without B.
+- `only:ID:SOURCE`: the question of this id; `%3A` stands for a colon in it.
 - `mix:FILE,FILE,...`: a question of each in turn, its id behind the file's folder and name.
 - `shift:SOURCE`: each question with the context of the one before it, the first with the last's.
 - `mixed:SHARE:SOURCE`: the next question's first paragraphs in place of the last SHARE of each
@@ -15,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 from pathlib import Path
+from urllib.parse import unquote
 
 from pmi_kernel.core.errors import DataError
 from pmi_kernel.core.task import Example
@@ -72,6 +74,12 @@ def derive(source: str, load: Load) -> Examples:
         raise DataError(f"{source}: {error}") from None
 
 
+def only(id_: str, source: str) -> str:
+    """Return the source that is one question of another, by its id."""
+    name = id_.replace("%", "%25").replace(":", "%3A")
+    return f"only:{name}:{source}"
+
+
 def resolved(source: str, resolve: Callable[[str], str]) -> str:
     """Return a derived source that means the same in any folder; `resolve` does the others.
 
@@ -110,6 +118,14 @@ def _rows(setting: str, examples: Examples) -> Examples:
     return found
 
 
+def _only(setting: str, examples: Examples) -> Examples:
+    id_ = unquote(setting)
+    if id_ not in examples.ids:
+        raise ValueError(f"none of {len(examples)} questions has the id {setting}")
+    place = list(examples.ids).index(id_)
+    return examples[place : place + 1]
+
+
 def _shift(setting: str, examples: Examples) -> Examples:
     _check_neighbours(examples)
 
@@ -143,6 +159,7 @@ _SHARE = re.compile(r"0*(0|0?\.\d+|0\.|1(\.0*)?)", re.ASCII)
 _ARRANGED: Mapping[str, _Arranged] = {
     "first": _Arranged("first:N:SOURCE, N of 1 or more", _COUNT, _first),
     "rows": _Arranged("rows:A-B:SOURCE, from row A (0 is the first) to before B", _ROWS, _rows),
+    "only": _Arranged("only:ID:SOURCE", re.compile(".+", re.DOTALL), _only),
     "shift": _Arranged("shift:SOURCE", None, _shift),
     "mixed": _Arranged("mixed:SHARE:SOURCE, 0 to 1", _SHARE, _mixed),
 }

@@ -153,4 +153,5 @@ def evaluate(example: Example, trace: Trace) -> EvalResult:
         costs=costs,
         known=example.gold.known,
         metric=example.metric,
+        supporting_facts=example.gold.supporting_facts,
     )

@@ -1,6 +1,7 @@
 """Chats: what a model is given to go on from."""
 
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass
 from typing import Literal
 
 
@@ -15,6 +16,13 @@ class Message:
 Prompt = tuple[Message, ...]
 """A chat that ends with a user's message, which the engine renders with the model's own template;
 or a single text, which is taken as it stands."""
+
+
+def copied(prompt: Prompt) -> str:
+    """Return a prompt as a text to be pasted: of a chat, the usual JSON of its messages."""
+    if [message.role for message in prompt] == ["text"]:
+        return prompt[0].content
+    return json.dumps([asdict(message) for message in prompt], ensure_ascii=False, indent=1)
 
 
 def plain(text: str) -> Prompt:

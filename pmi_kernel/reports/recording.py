@@ -8,6 +8,7 @@ from pmi_kernel.core.records import read_whole
 from pmi_kernel.core.result import EvalResult
 from pmi_kernel.core.trace import Trace
 from pmi_kernel.core.traces import TraceFile
+from pmi_kernel.reports.pages.again import Again
 from pmi_kernel.reports.pages.render import Node
 from pmi_kernel.reports.pages.trace_nodes import replay_nodes
 from pmi_kernel.runs.files import RECORD
@@ -27,6 +28,8 @@ class Recording:
         self.path = Path(path)
         self._files: dict[Path, tuple[float, TraceFile]] = {}
         self.notes = _notes(self.folder)
+        self.again = Again.of(RECORD.read(self.folder))
+        """How its episodes are run again; None where the record does not tell."""
         self.results: dict[str, EvalResult] = {}
         self.unreadable: list[str] = []
         """Where the lines are that no result could be read from."""
@@ -95,7 +98,8 @@ class Recording:
         Raises:
             DataError: There is no such episode, or its line cannot be read.
         """
-        return replay_nodes(self.trace(episode_id), self.results.get(episode_id), self.notes)
+        result = self.results.get(episode_id)
+        return replay_nodes(self.trace(episode_id), result, self.notes, self.again)
 
 
 def _notes(folder: Path) -> Sequence[str]:

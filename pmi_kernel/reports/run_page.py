@@ -16,8 +16,8 @@ from pmi_kernel.episodes.card import ReportCard, episode_card
 from pmi_kernel.reports.cards import mean_rows
 from pmi_kernel.reports.compare import Comparison, run_scores
 from pmi_kernel.reports.pages.reading import costs
-from pmi_kernel.reports.pages.render import RUN_SCRIPT, Node, page, table_node
-from pmi_kernel.reports.pages.trace_nodes import gold_of, prediction_of, replay_nodes
+from pmi_kernel.reports.pages.render import READ_SCRIPT, RUN_SCRIPT, Node, page, table_node
+from pmi_kernel.reports.pages.trace_nodes import prediction_of, replay_nodes
 from pmi_kernel.reports.recording import Recording
 from pmi_kernel.reports.summary import COUNTS_AS, ending_rule
 from pmi_kernel.runs.files import RECORD
@@ -48,8 +48,8 @@ def run_page(recording: Recording) -> str:
             nodes = [Node("steps", "unreadable.html", {"problem": str(error)})]
         else:
             rows.append(_row(id_, trace, result))
-            nodes = replay_nodes(trace, result, recording.notes)
-            if result and (card := episode_card(trace, gold_of(result))):
+            nodes = replay_nodes(trace, result, recording.notes, recording.again)
+            if result and (card := episode_card(trace, result.gold)):
                 cards.append(card)
         html = "".join(node.html() for node in nodes)
         packed.append(base64.b64encode(zlib.compress(html.encode(), 9)).decode())
@@ -65,7 +65,7 @@ def run_page(recording: Recording) -> str:
         *_figures(recording, cards),
         Node("episodes", "episodes.html", table),
     ]
-    return page(str(recording.path), shown, script=RUN_SCRIPT, data=packed)
+    return page(str(recording.path), shown, scripts=(READ_SCRIPT, RUN_SCRIPT), data=packed)
 
 
 def _row(id_: str, trace: Trace | None, result: EvalResult | None) -> dict[str, Any]:

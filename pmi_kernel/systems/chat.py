@@ -28,7 +28,7 @@ from pmi_kernel.engines.compute import seed_everything
 from pmi_kernel.engines.tape import said
 from pmi_kernel.prompting.actions import ACTION_STOPS, answer_regex, parse_action
 from pmi_kernel.prompting.answer import answer_prompt, most_tokens, short_answer
-from pmi_kernel.prompting.messages import Message, Prompt
+from pmi_kernel.prompting.messages import Message, Prompt, copied
 from pmi_kernel.prompting.rewording import reword_prompt
 from pmi_kernel.prompting.shots import MAX_SHOTS
 from pmi_kernel.systems.branch import Altered, ChatBranch
@@ -115,6 +115,7 @@ class ChatSystem(ABC, Generic[Config]):
             parse=outcome,
             measures=output.measures("act"),
             end_reason=end,
+            prompt=copied(prompt),
         )
 
     def _ending(

@@ -61,7 +61,7 @@ class Notebook:
 def scripted(page: Page, lab: Lab) -> Notebook:
     notebook = Notebook(page, lab, "scripted.ipynb")
     notebook.run_all()
-    notebook.expect_status("Ready: 1 steps so far.")
+    notebook.expect_status("Ready: 1 step so far.")
     return notebook
 
 
@@ -123,6 +123,39 @@ def test_what_is_open_and_typed_stays_when_a_step_is_added(scripted: Notebook) -
     expect(box).to_have_value("another query")
     expect(search.locator("details[data-key=left-out]")).to_have_attribute("open", "")
     expect(scripted.button("Next")).to_be_focused()
+
+
+def test_an_episode_is_searched_and_copied_while_it_grows(
+    scripted: Notebook, page: Page, watch: Watch
+) -> None:
+    scripted.button("Run to next injection").click()
+    scripted.expect_status("Ready: 3 steps so far.")
+    labels = scripted.episode.locator("svg text")
+    expect(labels.first).to_have_attribute("text-anchor", re.compile("end|start|middle"))
+    tops = {label.bounding_box()["y"] for label in labels.all()}  # type: ignore[index]
+    assert len(tops) > 1
+
+    find = scripted.episode.get_by_label("Find in the episode")
+    status = scripted.episode.locator(".pmi-find [role=status]")
+    find.fill("the")
+    expect(status).to_have_text(re.compile(r"\d+ found"))
+    find.press("Enter")
+    expect(status).to_have_text(re.compile(r"1 of \d+"))
+    scripted.button("Next").click()
+    scripted.expect_status("Done: 4 steps, answered.")
+    expect(find).to_have_value("the")
+
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    answer = scripted.steps(0).nth(3)
+    answer.get_by_role("button", name="prompt").click()
+    expect(answer.get_by_role("button", name="copied")).to_be_visible()
+    copied = json.loads(page.evaluate("navigator.clipboard.readText()"))
+    assert copied[-1]["role"] == "user"
+    answer.get_by_role("button", name="cell").click()
+    code = page.evaluate("navigator.clipboard.readText()")
+    assert "range(4)" in code
+    assert "load_examples('only:" in code
+    expect_clean(watch)
 
 
 def test_run_stop_and_reset(scripted: Notebook) -> None:
@@ -193,7 +226,7 @@ def test_the_keyboard_alone(scripted: Notebook, page: Page, lab: Lab) -> None:
 def test_hostile_text_stays_text(page: Page, lab: Lab, watch: Watch, pictures: Path) -> None:
     notebook = Notebook(page, lab, "hostile.ipynb")
     notebook.run_all()
-    notebook.expect_status("Ready: 1 steps so far.")
+    notebook.expect_status("Ready: 1 step so far.")
     notebook.button("Run to end").click()
     notebook.expect_status(re.compile("Done: "))
     assert page.evaluate("window.hacked") is None

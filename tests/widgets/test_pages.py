@@ -67,7 +67,10 @@ def test_a_page_asks_the_network_for_nothing(finished: Path, tmp_path: Path) -> 
         main(["show", str(finished), episode_id, "--html", str(out)])
     assert end.value.code == 0
     shown = out.read_text()
-    assert not re.search(r"(src|href)=[\"']?(https?:|//)|url\(|@import|<script|<link", shown)
+    assert not re.search(
+        r"(src|href)=[\"']?(https?:|//)|url\(|@import|<script [^>]*src|<link", shown
+    )
+    assert re.search(r"default-src 'none'.*; script-src 'sha256-[\w+/=]+'\">", shown)
     assert "Show the gold answer" in shown
     assert "Inject" in shown
 

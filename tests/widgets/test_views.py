@@ -219,7 +219,7 @@ def test_a_reset_while_it_runs_starts_again(setup: Setup) -> None:
     view.on_next()
     release.set()
     view.wait()
-    assert view.status == "Ready: 1 steps so far."
+    assert view.status == "Ready: 1 step so far."
     assert len(view.traces[0].steps) == 1
     assert bench.given.num_attached == 0
 
@@ -281,7 +281,7 @@ def test_a_system_without_an_engine_is_stepped_probed_and_forked() -> None:
     view.wait()
     view.run()
     view.wait()
-    assert view.status.startswith("Done: 1 steps")
+    assert view.status.startswith("Done: 1 step")
 
 
 def test_the_lab_sweeps_the_episodes_snippet(setup: Setup) -> None:
@@ -480,7 +480,7 @@ def test_other_settings_begin_an_episode_beside_the_one_that_is_there(setup: Set
     tabs = BeautifulSoup(view.html(), "html.parser").select(".pmi-sittings > span")
     assert len(tabs) == 2
     assert "mem_steps 9" in tabs[1].get_text()
-    assert "1 steps so far" in tabs[1].get_text()
+    assert "1 step so far" in tabs[1].get_text()
     assert before[0].prediction in tabs[0].get_text()
     view.on_show({"episode": "0"}, {})
     assert view.traces == before

@@ -2,7 +2,7 @@
 // A node whose HTML did not change is left alone: what is open, typed or in focus stays so.
 
 const FOCUSABLE = "button, input, select, textarea, summary, a[href], [tabindex]";
-const KEPT = /^(data-|aria-)|^(class|id|href|title|style|type|name|value|placeholder|for|role|rows|min|max|step|list|tabindex|open|checked|selected|disabled|scope|colspan|lang|dir|width|height|viewBox|d|fill|stroke|stroke-width|autocomplete|spellcheck)$/;
+const KEPT = /^(data-|aria-)|^(class|id|href|title|style|type|name|value|placeholder|for|role|rows|min|max|step|list|tabindex|open|checked|selected|disabled|scope|colspan|lang|dir|width|height|viewBox|x|y|text-anchor|d|fill|stroke|stroke-width|autocomplete|spellcheck)$/;
 const TYPED = "input[name]:not([type=checkbox]), textarea[name]";
 const DROPPED = "script, style, iframe, object, embed, link, meta, base, template";
 
@@ -101,6 +101,8 @@ function formValues(control) {
   return values;
 }
 
+const ANSWERED_MS = 8000; // a kernel that is idle answers at once
+
 export default () => {
   // One closure a model: a view that JupyterLab makes anew finds what was open and in focus.
   const memory = { open: new Set(), typed: new Map(), focus: null };
@@ -115,8 +117,13 @@ export default () => {
     const progress = document.createElement("p");
     progress.className = "pmi-now";
     const view = document.createElement("div");
-    root.append(status, progress, view);
+    const stale = document.createElement("p");
+    stale.className = "pmi-warn";
+    stale.setAttribute("role", "alert");
+    stale.hidden = true;
+    root.append(stale, status, progress, view);
     el.append(root);
+    pmiReading(view);
 
     let clicked = null, since = 0, ticker = null;
 
@@ -141,6 +148,23 @@ export default () => {
       sync(view, model.get("nodes"));
       setTabStops();
     };
+    let asked = 0, heard = -Infinity;
+    const setStale = (isStale) => {
+      if (stale.hidden !== isStale) return;
+      stale.hidden = !isStale;
+      stale.textContent = isStale
+        ? "The kernel does not answer: it is busy, or it is gone and this is what was saved. Buttons do nothing until it answers." : "";
+      root.toggleAttribute("data-stale", isStale);
+    };
+    const onHeard = () => { asked = 0; heard = performance.now(); setStale(false); };
+    const ask = () => {
+      if (asked || performance.now() - heard < ANSWERED_MS) return;
+      const mine = asked = performance.now();
+      Promise.resolve(model.send({ action: "ping", args: {}, values: {} })).catch(() => {});
+      setTimeout(() => { if (asked === mine) { asked = 0; setStale(true); } }, ANSWERED_MS);
+    };
+    const onLost = () => { heard = -Infinity; ask(); };
+    const onShown = () => { if (!document.hidden) ask(); };
     const onChange = () => { clicked = null; showStatus(); };
     const setTabStops = () => {
       for (const bar of root.querySelectorAll("[role=toolbar]")) {
@@ -152,6 +176,7 @@ export default () => {
 
     const act = (control, action) => {
       if (control.getAttribute("aria-disabled") === "true") return;
+      if (!stale.hidden) { ask(); return; }
       const form = control.closest("form");
       const args = { ...JSON.parse(form?.dataset.args ?? "{}"), ...control.dataset };
       clicked = "Working…";
@@ -162,9 +187,9 @@ export default () => {
       setTimeout(() => {
         if (clicked === null || root.dataset.clicked !== String(mine)) return;
         clicked = null;
-        status.textContent = "No answer from the kernel. Is it running? Run the cells above first.";
-        root.setAttribute("aria-busy", "false");
-      }, 8000);
+        showStatus();
+        setStale(true);
+      }, ANSWERED_MS);
     };
 
     root.addEventListener("click", (event) => {
@@ -172,6 +197,8 @@ export default () => {
       if (link) {
         event.preventDefault();
         const target = root.querySelector(`#${CSS.escape(link.dataset.goto)}`);
+        for (let e = target?.closest("details"); e; e = e.parentElement.closest("details")) e.open = true;
+        target?.querySelector("details")?.setAttribute("open", "");
         target?.scrollIntoView({ block: "center" });
         target?.classList.remove("pmi-flash");
         void target?.offsetWidth;
@@ -252,6 +279,10 @@ export default () => {
       }
     }, 500);
 
+    model.on("change", onHeard);
+    model.on("comm_live_update", onLost);
+    document.addEventListener("visibilitychange", onShown);
+    root.addEventListener("pointerenter", onShown);
     model.on("change:nodes", showNodes);
     model.on("change:status", onChange);
     model.on("change:progress", showProgress);
@@ -276,10 +307,14 @@ export default () => {
       if (document.activeElement.contains(root)) found?.focus({ preventScroll: true });
     };
     refocus(30);
+    ask();
     return () => {
       clearInterval(ticker);
       clearInterval(charts);
       document.removeEventListener("pointerdown", onPointer, true);
+      document.removeEventListener("visibilitychange", onShown);
+      model.off("change", onHeard);
+      model.off("comm_live_update", onLost);
       model.off("change:nodes", showNodes);
       model.off("change:status", onChange);
       model.off("change:progress", showProgress);

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from pmi_kernel.core.task import Gold
 from pmi_kernel.core.trace import Step, Trace
 from pmi_kernel.reports.pages.step import StepPage, said
 
@@ -11,7 +12,7 @@ class AnswerPage(StepPage):
 
     template = "answer.html"
 
-    def data(self, step: Step, trace: Trace, prefix: str) -> dict[str, Any]:
+    def data(self, step: Step, trace: Trace, prefix: str, gold: Gold | None) -> dict[str, Any]:
         """See `StepPage.data`."""
         return {"credits": _credits(step)}
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from pmi_kernel.core.task import Gold
 from pmi_kernel.core.trace import Step, StepKind, Trace
 from pmi_kernel.reports.pages.reading import sources
 from pmi_kernel.reports.pages.step import StepPage, said
@@ -17,7 +18,7 @@ class CompressPage(StepPage):
         is_cut = step.measures.get("truncated_snippets")
         return super().chips(step) + (["cut at snippet_tokens"] if is_cut else [])
 
-    def data(self, step: Step, trace: Trace, prefix: str) -> dict[str, Any]:
+    def data(self, step: Step, trace: Trace, prefix: str, gold: Gold | None) -> dict[str, Any]:
         """See `StepPage.data`."""
         searches = [one for one in trace.steps[: step.index] if one.kind == StepKind.SEARCH]
         return {

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from pmi_kernel.core.task import Gold
 from pmi_kernel.core.trace import Step, Trace
 from pmi_kernel.reports.pages.reading import matrix
 from pmi_kernel.reports.pages.step import StepPage
@@ -22,7 +23,7 @@ class GradientsPage(StepPage):
         cut = measures.get("cut_tokens", 0)
         return chips + ([f"{cut:g} tokens cut off"] if cut else [])
 
-    def data(self, step: Step, trace: Trace, prefix: str) -> dict[str, Any]:
+    def data(self, step: Step, trace: Trace, prefix: str, gold: Gold | None) -> dict[str, Any]:
         """See `StepPage.data`."""
         norms = [one for one in _each(step, "norms") if isinstance(one, dict)]
         passages = [

@@ -3,6 +3,7 @@
 from typing import Any
 
 from pmi_kernel.core.figures import FIGURES
+from pmi_kernel.core.task import Gold
 from pmi_kernel.core.trace import Step, Trace
 from pmi_kernel.reports.pages.reading import curve, matrix
 from pmi_kernel.reports.pages.render import seconds, size
@@ -26,7 +27,7 @@ class InjectPage(StepPage):
         ]
         return chips + (["diverged: its loss rose"] if measures.get("diverged") else [])
 
-    def data(self, step: Step, trace: Trace, prefix: str) -> dict[str, Any]:
+    def data(self, step: Step, trace: Trace, prefix: str, gold: Gold | None) -> dict[str, Any]:
         """See `StepPage.data`."""
         measures, artifacts = step.measures, step.artifacts
         losses, norms = artifacts.get("losses_nats"), artifacts.get("delta_norms")

@@ -28,6 +28,9 @@ STYLE = Path(str(files("pmi_kernel.reports.pages") / "static" / "workbench.css")
 RUN_SCRIPT = STYLE.with_name("run.js")
 """The script of the page of a whole run."""
 
+READ_SCRIPT = STYLE.with_name("read.js")
+"""How one finds one's way in a trace: of pages, and of live views."""
+
 
 @dataclass(frozen=True, slots=True)
 class Node:
@@ -139,7 +142,7 @@ def page(
     *,
     pictures: str = "",
     below: Sequence[Node] = (),
-    script: Path | None = None,
+    scripts: Sequence[Path] = (),
     data: object = None,
 ) -> str:
     """Return a whole HTML page that asks the network for nothing.
@@ -149,20 +152,19 @@ def page(
         nodes: What it shows.
         pictures: HTML of plotly's own making, script and all, shown under them.
         below: What it shows under the pictures.
-        script: A script of ours, and then the only one that may run; without it and pictures the
-            page may run none.
-        data: What the script reads as JSON in the element `pmi-data`.
+        scripts: Scripts of ours, and then the only ones that may run; without them and pictures
+            the page may run none.
+        data: What they read as JSON in the element `pmi-data`.
     """
-    scripts = "; script-src 'unsafe-inline'" if pictures else ""
+    allowed = "; script-src 'unsafe-inline'" if pictures else ""
     run = ""
-    if script is not None:
-        code = script.read_text(encoding="utf-8")
+    if scripts:
+        code = "\n".join(script.read_text(encoding="utf-8") for script in scripts)
         sha256 = base64.b64encode(hashlib.sha256(code.encode()).digest()).decode()
-        scripts = f"; script-src 'sha256-{sha256}'"
+        allowed = f"; script-src 'sha256-{sha256}'"
         kept = htmlsafe_json_dumps(data)
-        run = (
-            f'<script type="application/json" id="pmi-data">{kept}</script><script>{code}</script>'
-        )
+        told = f'<script type="application/json" id="pmi-data">{kept}</script>' if data else ""
+        run = f"{told}<script>{code}</script>"
     return str(
         Markup(
             '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
@@ -171,7 +173,7 @@ def page(
             "style-src 'unsafe-inline'; img-src data:{}\"><title>{}</title></head>\n"
             '<body class="pmi-page"><main>{}{}{}{}</main></body></html>\n'
         ).format(
-            Markup(scripts),
+            Markup(allowed),
             visible_line(title),
             Markup(static_html(nodes)),
             Markup(pictures),

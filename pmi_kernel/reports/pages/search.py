@@ -2,8 +2,10 @@
 
 from typing import Any
 
-from pmi_kernel.core.trace import Passage, PassageUse, Step, Trace
-from pmi_kernel.reports.pages.reading import highlight, words
+from pmi_kernel.core.task import Gold
+from pmi_kernel.core.trace import PassageUse, Step, Trace
+from pmi_kernel.reports.pages.passages import read_passages
+from pmi_kernel.reports.pages.reading import words
 from pmi_kernel.reports.pages.step import StepPage, found
 
 
@@ -12,25 +14,15 @@ class SearchPage(StepPage):
 
     template = "search.html"
 
-    def data(self, step: Step, trace: Trace, prefix: str) -> dict[str, Any]:
+    def data(self, step: Step, trace: Trace, prefix: str, gold: Gold | None) -> dict[str, Any]:
         """See `StepPage.data`."""
+        left_out = [one for one in step.passages if one.use is PassageUse.LEFT_OUT]
+        shown = [one for one in step.passages if one.use is not PassageUse.LEFT_OUT]
         wanted = set(words(step.text))
-
-        def shown(passage: Passage) -> dict[str, Any]:
-            full = trace.task.context[passage.index].text
-            is_out = passage.use is PassageUse.LEFT_OUT
-            return {
-                "rank": passage.rank,
-                "score": passage.score,
-                "title": highlight(passage.title, wanted),
-                "text": highlight(full if is_out else passage.text, wanted),
-                "rest": "" if is_out else full[len(passage.text) :].strip(),
-            }
-
-        parts: dict[bool, list[dict[str, Any]]] = {False: [], True: []}
-        for passage in step.passages:
-            parts[passage.use is PassageUse.LEFT_OUT].append(shown(passage))
-        return {"shown": parts[False], "left_out": parts[True]}
+        return {
+            "shown": read_passages(shown, trace.task, gold, wanted),
+            "left_out": read_passages(left_out, trace.task, gold, wanted),
+        }
 
     def text(self, step: Step) -> list[str]:
         """See `StepPage.text`."""

@@ -3,7 +3,9 @@
 import json
 from typing import Any
 
+from pmi_kernel.core.task import Gold
 from pmi_kernel.core.trace import PassageUse, Step, Trace
+from pmi_kernel.reports.pages.passages import read_passages
 from pmi_kernel.reports.pages.render import seconds
 
 
@@ -32,20 +34,22 @@ class StepPage:
                 ]
         return chips
 
-    def data(self, step: Step, trace: Trace, prefix: str) -> dict[str, Any]:
+    def data(self, step: Step, trace: Trace, prefix: str, gold: Gold | None) -> dict[str, Any]:
         """Return what the template shows, beside what every step's does.
 
         Args:
             step: The step.
             trace: What it belongs to.
             prefix: Begins the ids of the trace's steps on the page.
+            gold: The gold of the trace, where it is known.
         """
         facts = [(name.replace("_", " "), f"{value:g}") for name, value in step.measures.items()]
         facts += [
             (name.replace("_", " "), json.dumps(value, ensure_ascii=False))
             for name, value in step.artifacts.items()
         ]
-        return {"facts": facts}
+        passages = read_passages(step.passages, trace.task, gold, set())
+        return {"facts": facts, "passages": passages}
 
     def text(self, step: Step) -> list[str]:
         """Return the step as paragraphs of plain text."""

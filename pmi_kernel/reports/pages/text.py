@@ -4,7 +4,6 @@ import textwrap
 
 from pmi_kernel.core.figures import FIGURES
 from pmi_kernel.core.result import EvalResult
-from pmi_kernel.core.task import Gold
 from pmi_kernel.core.trace import Trace
 from pmi_kernel.core.visible import visible
 from pmi_kernel.episodes.card import report_cards
@@ -17,7 +16,7 @@ _WIDTH = 96
 def render_trace(trace: Trace, result: EvalResult | None = None) -> str:
     """Return a trace as text: each step, and what each injection did."""
     probes = {probe.step: probe for probe in trace.probes}
-    gold = Gold(result.answers, known=result.known) if result else None
+    gold = result.gold if result else None
     cards = dict(zip(probes, report_cards(trace, gold) if gold else (), strict=False))
     lines = [_fold(f"{trace.task.id} ({trace.system}): {trace.task.question}")]
     if trace.task.form.options:

@@ -10,11 +10,13 @@ from pmi_kernel.core.probe import Probe
 from pmi_kernel.core.result import EvalResult
 from pmi_kernel.core.system import Field
 from pmi_kernel.core.task import Gold, Task
-from pmi_kernel.core.trace import Step, Trace
+from pmi_kernel.core.trace import PassageUse, Step, Trace
 from pmi_kernel.episodes.card import ReportCard, report_cards
 from pmi_kernel.reports.cards import card_facts, card_rows
+from pmi_kernel.reports.pages.again import Again
 from pmi_kernel.reports.pages.kinds import page_of
-from pmi_kernel.reports.pages.reading import costs, token_bars
+from pmi_kernel.reports.pages.passages import read_passages
+from pmi_kernel.reports.pages.reading import costs, token_bars, words
 from pmi_kernel.reports.pages.render import Node, seconds
 
 
@@ -32,22 +34,38 @@ class Live:
 
 
 def replay_nodes(
-    trace: Trace, result: EvalResult | None = None, notes: Sequence[str] = ()
+    trace: Trace,
+    result: EvalResult | None = None,
+    notes: Sequence[str] = (),
+    again: Again | None = None,
 ) -> list[Node]:
-    """Return a recorded trace, to be read without a model."""
-    gold = gold_of(result) if result else None
+    """Return a recorded trace, to be read without a model, and how it is run again."""
+    gold = result.gold if result else None
     answers = gold.answers if gold else ()
     notes = (trace.system, *notes)
-    branch = branch_node(trace, key="original", gold=gold)
+    branch = branch_node(trace, key="original", gold=gold, is_again=again is not None)
     return [
         head_node(trace.task, answers, notes=notes, scores=result.scores if result else {}),
+        *reading_nodes(trace, gold, again),
         Node("branches", "branches.html", children=[branch]),
     ]
 
 
-def gold_of(result: EvalResult) -> Gold:
-    """Return the accepted answers and the known one, as a result keeps them."""
-    return Gold(result.answers, known=result.known)
+def reading_nodes(trace: Trace, gold: Gold | None, again: Again | None) -> list[Node]:
+    """Return what stands over the steps of a trace: how to find one's way, and to run it again."""
+    nodes = [Node("find", "find.html", {"has_gold": bool(gold and gold.supporting_facts)})]
+    if again is not None:
+        id_, num_steps = trace.task.id, max(1, len(trace.steps))
+        told = {"command": again.command(id_), "cell": again.cell(id_), "num_steps": num_steps}
+        nodes.append(Node("again", "again.html", told))
+    return nodes
+
+
+def foreseen_node(task: Task, step: Step) -> Node:
+    """Return the search that an episode without steps will begin with."""
+    used = [one for one in step.passages if one.use is not PassageUse.LEFT_OUT]
+    shown = read_passages(used, task, None, set(words(step.text)))
+    return Node("foreseen", "foreseen.html", {"query": step.text, "shown": shown})
 
 
 def prediction_of(trace: Trace) -> str | None:
@@ -84,8 +102,12 @@ def branch_node(
     change: str = "",
     live: Live | None = None,
     is_done: bool = True,
+    is_again: bool = False,
 ) -> Node:
-    """Return one run of an episode, its steps in its slot; report cards where `gold` is given."""
+    """Return one run of an episode, its steps in its slot; report cards where `gold` is given.
+
+    With `is_again` its steps can be copied as the cell and the command of `reading_nodes`.
+    """
     prefix = re.sub(r"\W+", "-", f"pmi-{trace.task.id}-{key}")
     data = {
         "id": prefix,
@@ -98,11 +120,18 @@ def branch_node(
         "live": live,
         "is_done": is_done,
     }
-    return Node(key, "branch.html", data, _step_nodes(trace, gold, prefix, forked_at or 0, live))
+    return Node(
+        key, "branch.html", data, _step_nodes(trace, gold, prefix, forked_at or 0, live, is_again)
+    )
 
 
 def _step_nodes(
-    trace: Trace, gold: Gold | None, prefix: str, num_repeated: int, live: Live | None
+    trace: Trace,
+    gold: Gold | None,
+    prefix: str,
+    num_repeated: int,
+    live: Live | None,
+    is_again: bool,
 ) -> list[Node]:
     probes = {probe.step: probe for probe in trace.probes}
     cards = dict(zip(probes, report_cards(trace, gold) if gold else (), strict=False))
@@ -119,8 +148,9 @@ def _step_nodes(
             "is_current": step.index == len(trace.steps) - 1,
             "is_repeated": step.index < num_repeated,
             "is_live": live is not None,
+            "is_again": is_again,
             "probe": probe,
-            **page.data(step, trace, prefix),
+            **page.data(step, trace, prefix, gold),
             **(_probed(probe, cards.get(step.index)) if probe else {}),
         }
         if live:

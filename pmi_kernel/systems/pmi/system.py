@@ -32,6 +32,7 @@ from pmi_kernel.lora.config import LoraConfig, accumulate
 from pmi_kernel.lora.start import Start
 from pmi_kernel.prompting.actions import ACTION_STOPS, action_regex, parse_action
 from pmi_kernel.prompting.answer import most_tokens
+from pmi_kernel.prompting.messages import copied
 from pmi_kernel.retrieval import Evidence, make_retriever, make_step0_query, retrieve
 from pmi_kernel.systems.branch import Altered
 from pmi_kernel.systems.chat import GUIDED_CHARS, GUIDED_TOKENS, ChatSystem
@@ -277,6 +278,7 @@ class PmiSystem(ChatSystem[PmiConfig]):
                 "truncated_snippets": int(output.finish is Finish.LENGTH),
             },
             state=adapter,
+            prompt=copied(prompt),
         )
 
     def _act(self, task: Task, searches: list[tuple[str, str]], adapter: Adapter | None) -> Step:
@@ -307,6 +309,7 @@ class PmiSystem(ChatSystem[PmiConfig]):
             parse=action.outcome,
             measures=output.measures("act"),
             state=adapter,
+            prompt=copied(prompt),
         )
         if action.kind is ActionKind.SEARCH:
             return step

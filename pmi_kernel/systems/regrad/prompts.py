@@ -69,5 +69,13 @@ _SHOTS = (("What is the capital of Slovakia?", "Bratislava"), ("What colour is a
 
 def known_prompt(question: str) -> Prompt:
     """Return the prompt that asks a well-known question: two worked examples before it."""
-    shown = "".join(f"Question: {asked}\nAnswer: {answer}\n\n" for asked, answer in _SHOTS)
-    return plain(f"{shown}Question: {question}\nAnswer:")
+    return plain(f"{_shown()}Question: {question}\nAnswer:")
+
+
+def known_opening(words: str) -> Prompt:
+    """Return a prompt to be gone on with by a question that begins so, and by its answer."""
+    return plain(f"{_shown()}Question: {words}")
+
+
+def _shown() -> str:
+    return "".join(f"Question: {asked}\nAnswer: {answer}\n\n" for asked, answer in _SHOTS)

@@ -12,7 +12,7 @@ from pmi_kernel.data.known import well_known
 from pmi_kernel.engines.loaded import LoadedModel
 from pmi_kernel.lora.training import TrainRow
 from pmi_kernel.prompting.messages import Message
-from pmi_kernel.systems.regrad.prompts import known_prompt
+from pmi_kernel.systems.regrad.prompts import known_opening, known_prompt
 
 _TEXT_TOKENS = 40
 _REPLY_TOKENS = 24
@@ -51,7 +51,13 @@ _THINGS = (
     "school, birds, rivers, cooking, the sun, history, bicycles, mathematics, friendship, sleep, "
     "paper, tea, mountains, trains, dreams, gardens, cities, books"
 ).split(", ")
-_BATCH = 32
+_ASKING = (
+    *("What is", "What is the", "Who", "Where is", "Which", "When", "How many", "In which"),
+    *("What does", "What color", "Why", "On which", "What was", "Name"),
+)
+_ASKED_AT = 0.7
+"""The temperature at which questions are drawn; at 1 a small model asks nonsense."""
+_BATCH = 128
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,8 +76,9 @@ class Rehearsed:
 def rehearsal(loaded: LoadedModel, num_texts: int, seed: int) -> list[Rehearsed]:
     """Return what is rehearsed: well-known questions as the model answers them, and texts.
 
-    Of the texts half are gone on with from a few words, half are replies to requests; they are
-    drawn from the model itself at temperature 1.
+    The texts are drawn from the model itself: a third goes on from a few words and a third replies
+    to a request, at temperature 1; a third asks a question and answers it, at a lower one. What
+    holds a well-known question that is not to be rehearsed is left out.
 
     Args:
         loaded: The base model.
@@ -81,17 +88,28 @@ def rehearsal(loaded: LoadedModel, num_texts: int, seed: int) -> list[Rehearsed]
     chat, draw = loaded.chat, Random(f"rehearsal/{seed}")
     known = [chat.render(known_prompt(one.question)) for one in well_known(is_rehearsed=True)]
     rows = continued(loaded, known, _KNOWN_TOKENS)
-    texts, replies = [], []
+    texts: list[tuple[int, ...]] = []
+    replies: list[tuple[int, ...]] = []
+    asked: list[tuple[int, ...]] = []
     for number in range(num_texts):
-        if number % 2:
+        if number % 3 == 0:
+            texts.append((*chat.start_ids, *chat.encode(draw.choice(_TOPICS))))
+        elif number % 3 == 1:
             request = draw.choice(_REQUESTS).format(draw.choice(_THINGS))
             replies.append(chat.render((Message("user", request),)))
         else:
-            texts.append((*chat.start_ids, *chat.encode(draw.choice(_TOPICS))))
+            asked.append(chat.render(known_opening(draw.choice(_ASKING))))
     generator = torch.Generator().manual_seed(seed)
-    rows += continued(loaded, texts, _TEXT_TOKENS, generator)
-    rows += continued(loaded, replies, _REPLY_TOKENS, generator)
-    return rows
+    drawn = continued(loaded, texts, _TEXT_TOKENS, generator)
+    drawn += continued(loaded, replies, _REPLY_TOKENS, generator)
+    drawn += continued(loaded, asked, _REPLY_TOKENS, generator, temperature=_ASKED_AT)
+    kept = [one.question for one in well_known(is_rehearsed=False)]
+    told = [chat.decode(row.text.token_ids) for row in drawn]
+    return rows + [
+        row
+        for row, text in zip(drawn, told, strict=True)
+        if not any(question in text for question in kept)
+    ]
 
 
 @torch.no_grad()
@@ -100,6 +118,8 @@ def continued(
     prompts: Sequence[Sequence[int]],
     num_tokens: int,
     generator: torch.Generator | None = None,
+    *,
+    temperature: float = 1.0,
 ) -> list[Rehearsed]:
     """Return prompts with so many tokens more, up to an end token; the prompts are given.
 
@@ -107,7 +127,8 @@ def continued(
         loaded: The base model.
         prompts: Their tokens.
         num_tokens: Most tokens more.
-        generator: Draws them at temperature 1; the likeliest where None.
+        generator: Draws them; the likeliest where None.
+        temperature: At which they are drawn.
     """
     ends = set(loaded.eos_ids)
     done: dict[int, Rehearsed] = {}
@@ -127,7 +148,9 @@ def continued(
                 if generator is None:
                     chosen = logits.argmax(-1, keepdim=True)
                 else:
-                    chosen = torch.multinomial(logits.softmax(-1), 1, generator=generator)
+                    chosen = torch.multinomial(
+                        (logits / temperature).softmax(-1), 1, generator=generator
+                    )
                 step = chosen.to(loaded.device)
                 ids = torch.cat([ids, step], dim=1)
             hidden = torch.stack(states, dim=1)

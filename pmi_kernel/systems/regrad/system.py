@@ -36,6 +36,7 @@ from pmi_kernel.lora.start import Gradient, Start, StepOn, tensors_of
 from pmi_kernel.lora.weights import LoraWeights
 from pmi_kernel.prompting.actions import value_regex
 from pmi_kernel.prompting.answer import most_tokens
+from pmi_kernel.prompting.messages import copied
 from pmi_kernel.retrieval import Evidence, make_retriever, make_step0_query, retrieve
 from pmi_kernel.systems.branch import Altered
 from pmi_kernel.systems.chat import GUIDED_CHARS, GUIDED_TOKENS, ChatSystem, at_once
@@ -344,6 +345,7 @@ class RegradSystem(ChatSystem[RegradConfig]):
             parse=parse,
             measures=output.measures("act"),
             end_reason=end,
+            prompt=copied(prompt),
         )
 
     def _attributed(self, task: Task, shown: Sequence[str], answer: Step, learned: Learned) -> Step:
