@@ -151,7 +151,7 @@ def _answer_kind(example: Example) -> str:
 def _counts(counts: dict[str, int]) -> str:
     words = [f"{_plain(name)} {number}" for name, number in sorted(counts.items())]
     more = [f"and {len(words) - _LISTED} more"] if len(words) > _LISTED else []
-    return ", ".join([*words[:_LISTED], *more])
+    return ", ".join([*words[:_LISTED], *more]) or "-"
 
 
 def _plain(name: str) -> str:

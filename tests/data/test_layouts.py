@@ -221,6 +221,8 @@ def test_a_set_that_is_not_here_says_how_to_get_it(
         with pytest.raises(DataError, match=f"{name}: not here yet; ") as caught:
             load_data(name)
         assert (str(tmp_path / name) in str(caught.value)) == bool(entry.how)
+    with pytest.raises(DataError, match="popqa has no split train; it has dev"):
+        load_data("popqa-train")
     folder = tmp_path / "lhf"
     folder.mkdir()
     lines(folder / "dev.jsonl", {"question": "Q?", "answer": "No"})
