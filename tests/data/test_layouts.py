@@ -263,6 +263,13 @@ def test_2wiki_answers_have_their_aliases_and_demonyms(tmp_path: Path) -> None:
         load_data(path)
 
 
+def test_an_answer_without_a_name_is_its_entity(tmp_path: Path) -> None:
+    record = {"ID": "a", "question": "Q?", "answers": [{"answer_id": "m.01", "answer": None}]}
+    assert load_examples(lines(tmp_path / "a.jsonl", record))[0].gold.answers == ("m.01",)
+    record["answers"].append({"answer_id": "m.02", "answer": "Two", "aliases": ["2"]})  # type: ignore[attr-defined]
+    assert load_examples(lines(tmp_path / "a.jsonl", record))[0].gold.answers == ("Two", "2")
+
+
 def test_prose_that_ends_in_a_decision_is_the_decision(tmp_path: Path) -> None:
     told = "They do, mostly. The final decision is: yes"
     (one,) = load_examples(lines(tmp_path / "a.jsonl", {"question": "Do they?", "answer": told}))

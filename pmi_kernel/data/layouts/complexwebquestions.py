@@ -7,6 +7,7 @@ from pmi_kernel.data.layouts.layout import Layout, Record
 
 def _parse(fields: Fields) -> Example:
     answers: list[str] = []
+    entities: list[str] = []
     for number, item in enumerate(fields.items("answers", dict), start=1):
         match item:
             case {"answer": str() | None as answer, **rest}:
@@ -17,8 +18,10 @@ def _parse(fields: Fields) -> Example:
                 for text in told:
                     fields.typed("answers", text, str, of=f"item {number}")
                 answers += [text for text in told if text.strip()]
+                entities += [id_ for id_ in [rest.get("answer_id")] if isinstance(id_, str)]
             case _:
                 raise fields.fail("answers", f"item {number}: expected answer and aliases")
+    answers = answers or entities  # some have no name in the official files
     if not answers:
         raise fields.fail("answers", "every answer is empty")
     return fields.example(

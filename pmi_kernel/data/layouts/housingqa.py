@@ -1,4 +1,7 @@
-"""HousingQA's layout (Zheng et al. 2025): yes or no, with the statutes that tell; maybe none."""
+"""HousingQA's layout (Zheng et al. 2025): yes or no, with the statutes that tell; maybe none.
+
+A statute without a text is left out.
+"""
 
 from collections.abc import Iterator
 
@@ -26,8 +29,9 @@ def _parse(fields: Fields) -> Example:
 def _statutes(fields: Fields) -> Iterator[Paragraph]:
     for number, item in enumerate(fields.items("statutes", list, least=0), start=1):
         match item:
-            case [str(citation), str(excerpt)] if excerpt.strip():
-                yield prose(citation, excerpt)
+            case [str(citation), str(excerpt)]:
+                if excerpt.strip():
+                    yield prose(citation, excerpt)
             case _:
                 raise fields.fail("statutes", f"item {number}: expected [citation, excerpt]")
 

@@ -19,7 +19,7 @@ def _parse(fields: Fields) -> Example:
             raise fields.fail("options", f"{letter} is empty")
     field = "answer_idx" if "answer_idx" in fields else "answer"
     form, answer = fields.choice(list(options.values()), fields.text(field), field)
-    if field == "answer_idx" and fields.text("answer", default=answer) != answer:
+    if field == "answer_idx" and fields.text("answer", default=answer).split() != answer.split():
         raise fields.fail("answer", f"is not the text of option {fields.text('answer_idx')}")
     return fields.example(
         fields.content_id("medqa", "question", "options"),

@@ -16,7 +16,7 @@ def _parse(fields: Fields) -> Example:
     return fields.example(
         fields.id("id"),
         fields.text("question"),
-        tuple(dict.fromkeys(told.items("possible_answers"))),
+        told.answers("possible_answers"),
         metric="popqa",
         type=fields.text("prop", default=""),
     )
