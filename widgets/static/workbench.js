@@ -160,7 +160,13 @@ export default () => {
     const ask = () => {
       if (asked || performance.now() - heard < ANSWERED_MS) return;
       const mine = asked = performance.now();
-      Promise.resolve(model.send({ action: "ping", args: {}, values: {} })).catch(() => {});
+      try {
+        model.send({ action: "ping", args: {}, values: {} });
+      } catch { // the way to the kernel is closed already
+        asked = 0;
+        setStale(true);
+        return;
+      }
       setTimeout(() => { if (asked === mine) { asked = 0; setStale(true); } }, ANSWERED_MS);
     };
     const onLost = () => { heard = -Infinity; ask(); };
