@@ -1,0 +1,38 @@
+"""How an index is built, and by what name it is found again."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from pmi_kernel.core.settings import Settings
+from pmi_kernel.retrieval.index.backend import K1, B
+
+
+class IndexSettings(Settings):
+    """How a corpus is indexed."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
+    """What the index is called, for instance wiki."""
+    backend: Literal["disk", "elasticsearch"] = "disk"
+    """What holds it: disk (tantivy, on this machine) or elasticsearch (a server)."""
+    url: str = ""
+    """Address of the Elasticsearch server, as in http://localhost:9200."""
+    k1: Annotated[float, Field(ge=0, le=100)] = K1
+    """BM25's k1: how fast a word that comes again counts less."""
+    b: Annotated[float, Field(ge=0, le=1)] = B
+    """BM25's b: how much a long passage counts less."""
+    commit_every: Annotated[int, Field(ge=1, le=10_000_000)] = 200_000
+    """Passages between two commits; a build that was killed goes on after the last one."""
+    min_free_gb: Annotated[float, Field(ge=0, le=1_000_000)] = 2.0
+    """Room on the disk, in 10^9 bytes, at which a build stops."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if (self.backend == "elasticsearch") != bool(self.url):
+            raise ValueError("url is needed with --backend elasticsearch, and with it alone")
+        if self.backend == "disk" and (self.k1, self.b) != (K1, B):
+            raise ValueError(
+                f"k1 and b are {K1:g} and {B:g} on disk, as tantivy has them built in; an "
+                "index with others is one of --backend elasticsearch"
+            )
+        return self
