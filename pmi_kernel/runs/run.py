@@ -146,7 +146,10 @@ class Run:
 
 def _check_context(config: SystemConfig, data: Data) -> None:
     """Refuse questions without paragraphs where a system has nothing else to search."""
-    if not isinstance(config, RetrievalConfig) or not config.needs_context:
+    if not isinstance(config, RetrievalConfig):
+        return
+    if not config.needs_context:
+        config.build_retriever()  # an index that cannot be searched is told of before any loading
         return
     if not any(example.task.context for example in data.examples):
         raise ConfigError(

@@ -11,7 +11,7 @@ from pmi_kernel.core.spans import sentences
 from pmi_kernel.core.system import Field, FieldKind, Question, Reply
 from pmi_kernel.core.task import Task
 from pmi_kernel.core.trace import UNKNOWN, Change, EndReason, Step, StepKind
-from pmi_kernel.retrieval import Evidence, make_retriever, make_step0_query, retrieve
+from pmi_kernel.retrieval import Evidence, make_step0_query, retrieve
 from pmi_kernel.systems.lexical.config import LexicalConfig
 from pmi_kernel.systems.lexical.rules import Candidate, Line, best, candidates, logprob_nats
 
@@ -40,7 +40,7 @@ class LexicalSystem:
     ) -> None:
         self.config = config
         self._other = other
-        self._retriever = make_retriever(config.retriever)
+        self._retriever = config.build_retriever()
 
     def steps(self, task: Task) -> Generator[Step, None, None]:
         """Yield the search, what is kept of it, and the answer."""
@@ -78,7 +78,7 @@ class LexicalSystem:
 
     def describe(self) -> Mapping[str, str]:
         """See `System.describe`."""
-        return {"device": "cpu"}
+        return {"device": "cpu", **self._retriever.describe()}
 
     def close(self) -> None:
         """See `System.close`; nothing was loaded."""

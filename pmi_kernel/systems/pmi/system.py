@@ -33,7 +33,7 @@ from pmi_kernel.lora.start import Start
 from pmi_kernel.prompting.actions import ACTION_STOPS, action_regex, parse_action
 from pmi_kernel.prompting.answer import most_tokens
 from pmi_kernel.prompting.messages import copied
-from pmi_kernel.retrieval import Evidence, make_retriever, make_step0_query, retrieve
+from pmi_kernel.retrieval import Evidence, make_step0_query, retrieve
 from pmi_kernel.systems.branch import Altered
 from pmi_kernel.systems.chat import GUIDED_CHARS, GUIDED_TOKENS, ChatSystem
 from pmi_kernel.systems.pmi.config import PmiConfig
@@ -58,6 +58,7 @@ class PmiSystem(ChatSystem[PmiConfig]):
     """
 
     def __init__(self, config: PmiConfig, engine: Engine | None = None) -> None:
+        self._retriever = config.build_retriever()
         if engine is None and config.train_mem and config.engine != "scripted":
             from pmi_kernel.engines.loading import check_before_loading
 
@@ -69,7 +70,6 @@ class PmiSystem(ChatSystem[PmiConfig]):
         if config.train_mem and config.mem_start and described["model"] != "scripted":
             self._start, self._start_sha256 = read_start(config.mem_start)
             check_model(config.mem_start, self._start, described)
-        self._retriever = make_retriever(config.retriever)
         if config.train_mem:
             is_stacked = config.mem_accumulate == "stack"
             lora = config.lora(config.seed, self._start)
@@ -80,7 +80,7 @@ class PmiSystem(ChatSystem[PmiConfig]):
         """See `System.describe`."""
         described = super().describe()
         hashed = {"mem_start_sha256": self._start_sha256} if self._start else {}
-        return {**described, **hashed}
+        return {**described, **hashed, **self._retriever.describe()}
 
     def steps(self, task: Task) -> Generator[Step, None, None]:
         """Yield the steps of one episode; its memory is taken out whatever happens."""
@@ -260,7 +260,7 @@ class PmiSystem(ChatSystem[PmiConfig]):
         config = self.config
         is_extractive = config.compression == "extractive"
         sampling = Sampling(
-            regex=_some_of(found.sentences(task.context)) if is_extractive else None,
+            regex=_some_of(found.sentences()) if is_extractive else None,
             max_tokens=config.snippet_tokens,
             temperature=config.temperature,
             seed=stable_seed(config.seed, task.id, search, "compress"),

@@ -25,7 +25,6 @@ from pmi_kernel.core.trace import (
     Change,
     EndReason,
     ParseOutcome,
-    PassageUse,
     Step,
     StepKind,
 )
@@ -37,7 +36,8 @@ from pmi_kernel.lora.weights import LoraWeights
 from pmi_kernel.prompting.actions import value_regex
 from pmi_kernel.prompting.answer import most_tokens
 from pmi_kernel.prompting.messages import copied
-from pmi_kernel.retrieval import Evidence, make_retriever, make_step0_query, retrieve
+from pmi_kernel.retrieval import Evidence, make_step0_query, retrieve
+from pmi_kernel.retrieval.evidence import evidence_lines
 from pmi_kernel.systems.branch import Altered
 from pmi_kernel.systems.chat import GUIDED_CHARS, GUIDED_TOKENS, ChatSystem, at_once
 from pmi_kernel.systems.regrad.attribution import attribute
@@ -99,12 +99,12 @@ class RegradSystem(ChatSystem[RegradConfig]):
         engine: Engine | None = None,
         learned_of: Task | None = None,
     ) -> None:
+        self._retriever = config.build_retriever()
         serves = engine.describe()["model"] if engine else config.engine
         is_scripted = serves == "scripted"
         self.start, self._sha256 = (_NO_MODEL, "") if is_scripted else read_start(config.checkpoint)
         super().__init__(config, engine)
         self._learned_of = learned_of
-        self._retriever = make_retriever(config.retriever)
         check_model(config.checkpoint, self.start, self.engine.describe())
         # A branch's tape, or another system's engine, looks them up already.
         if (
@@ -117,7 +117,8 @@ class RegradSystem(ChatSystem[RegradConfig]):
 
     def describe(self) -> Mapping[str, str]:
         """See `System.describe`."""
-        return {**super().describe(), "checkpoint_sha256": self._sha256}
+        hashed = {"checkpoint_sha256": self._sha256}
+        return {**super().describe(), **hashed, **self._retriever.describe()}
 
     def steps(self, task: Task) -> Generator[Step, None, None]:
         """Yield the steps of one episode; its memory is taken out whatever happens."""
@@ -130,7 +131,7 @@ class RegradSystem(ChatSystem[RegradConfig]):
             passages=found.passages,
             measures=found.measures(time.perf_counter() - began),
         )
-        texts = _texts(found)
+        texts = evidence_lines(found.passages)
         learned: Learned | None = None
         with injected(self.engine) as memory:
             if config.learns and texts:
@@ -181,7 +182,7 @@ class RegradSystem(ChatSystem[RegradConfig]):
     def texts(self, task: Task) -> tuple[str, ...]:
         """Return the passages that the first search of a task finds, as they are learned."""
         query = self.config.first_query or make_step0_query(task.question)
-        return _texts(self._retrieve(query, task))
+        return evidence_lines(self._retrieve(query, task).passages)
 
     def _found_texts(self, task: Task) -> tuple[str, ...]:
         texts = self.texts(task)
@@ -395,12 +396,6 @@ def _line_regex(form: AnswerForm, *, is_simple: bool) -> str:
     """A regex of one line that answers, as `answer_text` has it."""
     told = value_regex(form) or rf"[^\s][^\r\n]{{0,{GUIDED_CHARS - 1}}}"
     return f"{' ' if is_simple else ''}({told}){END}"
-
-
-def _texts(found: Evidence) -> tuple[str, ...]:
-    """Each passage that was found as it is learned; see `passage_text`."""
-    used = (one for one in found.passages if one.use is not PassageUse.LEFT_OUT)
-    return tuple(f"{one.title}: {one.text}" for one in used)
 
 
 def _norms(tensors: Mapping[str, Tensor], steps: Mapping[str, Tensor]) -> dict[str, float]:
