@@ -5,7 +5,7 @@ from typing import Annotated
 
 import tyro
 
-from pmi_kernel.cli import terminal
+from pmi_kernel.cli import augment, terminal
 from pmi_kernel.cli.parsing import File, parse
 from pmi_kernel.cli.terminal import say
 from pmi_kernel.core.errors import ConfigError
@@ -28,6 +28,8 @@ def dispatch(words: list[str]) -> int:
         "show": _show,
         "write": _write,
         "synth": _synth,
+        "augment": augment.augment,
+        "build": augment.build,
     }
     if not words or words[0] not in verbs:
         return terminal.ask_which(
@@ -35,7 +37,8 @@ def dispatch(words: list[str]) -> int:
             words,
             verbs,
             "usage: pmi data list [SET] | fetch SET | check SOURCE | show SOURCE | "
-            "write SOURCE --out FILE | synth --n N --seed S --out FILE\n\nSOURCE is what --data of "
+            "write SOURCE --out FILE | synth --n N --seed S --out FILE | augment --dataset SOURCE "
+            "--output_file FILE | build nq_lim --out FOLDER\n\nSOURCE is what --data of "
             "pmi run takes: sample, a set, a file, or e.g. world:hops=3,n=40",
         )
     return verbs[words[0]](words[1:])

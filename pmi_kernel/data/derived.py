@@ -3,6 +3,7 @@
 - `first:N:SOURCE`: the first N questions.
 - `rows:A-B:SOURCE`: those from row A (0 for the first) to before row B; to the end without B.
 - `only:ID:SOURCE`: the question of this id; `%3A` stands for a colon in it.
+- `gold:SOURCE`: each question with its gold paragraphs alone.
 - `mix:FILE,FILE,...`: a question of each in turn, its id behind the file's folder and name.
 - `shift:SOURCE`: each question with the context of the one before it, the first with the last's.
 - `mixed:SHARE:SOURCE`: the next question's first paragraphs in place of the last SHARE of each
@@ -126,6 +127,16 @@ def _only(setting: str, examples: Examples) -> Examples:
     return examples[place : place + 1]
 
 
+def _gold(setting: str, examples: Examples) -> Examples:
+    def at(place: int) -> Example:
+        one = examples[place]
+        titles = {fact.title for fact in one.gold.supporting_facts}
+        context = tuple(paragraph for paragraph in one.task.context if paragraph.title in titles)
+        return replace(one, task=replace(one.task, context=context))
+
+    return Examples(examples.ids, at)
+
+
 def _shift(setting: str, examples: Examples) -> Examples:
     _check_neighbours(examples)
 
@@ -160,6 +171,7 @@ _ARRANGED: Mapping[str, _Arranged] = {
     "first": _Arranged("first:N:SOURCE, N of 1 or more", _COUNT, _first),
     "rows": _Arranged("rows:A-B:SOURCE, from row A (0 is the first) to before B", _ROWS, _rows),
     "only": _Arranged("only:ID:SOURCE", re.compile(".+", re.DOTALL), _only),
+    "gold": _Arranged("gold:SOURCE", None, _gold),
     "shift": _Arranged("shift:SOURCE", None, _shift),
     "mixed": _Arranged("mixed:SHARE:SOURCE, 0 to 1", _SHARE, _mixed),
 }
