@@ -93,13 +93,14 @@ def build(
 
 def made_of(settings: IndexSettings) -> Made:
     """Return what decides what a search of the index finds, beside the corpus."""
-    from pmi_kernel.retrieval.index.on_disk import ANALYSIS
+    from pmi_kernel.retrieval.index import elastic, on_disk
 
+    analysis = on_disk.ANALYSIS if settings.backend == "disk" else elastic.ANALYSIS
     return {
         "kind": "index",
         "backend": settings.backend,
         "url": settings.url,
-        "analysis": ANALYSIS,
+        "analysis": analysis,
         "k1": settings.k1,
         "b": settings.b,
     }

@@ -22,7 +22,7 @@ ANALYSIS = "words, lower case, ascii folding, english stop words, english stemme
 _ANALYZER = "pmi_english"
 _MOST_WORD_BYTES = 255
 _FIELDS = ("title", "text")
-_HEAP_BYTES, _THREADS = 192_000_000, 2
+_HEAP_BYTES, _THREADS = 100_000_000, 2
 _PAGE = 10_000
 _MORE = 16
 

@@ -21,7 +21,7 @@ class IndexSettings(Settings):
     """BM25's k1: how fast a word that comes again counts less."""
     b: Annotated[float, Field(ge=0, le=1)] = B
     """BM25's b: how much a long passage counts less."""
-    commit_every: Annotated[int, Field(ge=1, le=10_000_000)] = 200_000
+    commit_every: Annotated[int, Field(ge=1, le=10_000_000)] = 100_000
     """Passages between two commits; a build that was killed goes on after the last one."""
     min_free_gb: Annotated[float, Field(ge=0, le=1_000_000)] = 2.0
     """Room on the disk, in 10^9 bytes, at which a build stops."""
@@ -30,6 +30,8 @@ class IndexSettings(Settings):
     def _check(self) -> Self:
         if (self.backend == "elasticsearch") != bool(self.url):
             raise ValueError("url is needed with --backend elasticsearch, and with it alone")
+        if self.backend == "elasticsearch" and self.name != self.name.lower():
+            raise ValueError("name is in lower case on Elasticsearch")
         if self.backend == "disk" and (self.k1, self.b) != (K1, B):
             raise ValueError(
                 f"k1 and b are {K1:g} and {B:g} on disk, as tantivy has them built in; an "

@@ -94,6 +94,10 @@ def backend_of(made: Made, folder: Path, name: str, *, min_free_bytes: int = 0) 
     Raises:
         ConfigError: It cannot be read, or reached.
     """
+    if made["backend"] == "elasticsearch":
+        from pmi_kernel.retrieval.index.elastic import Elastic
+
+        return Elastic(made["url"], name, k1=made["k1"], b=made["b"], min_free_bytes=min_free_bytes)
     from pmi_kernel.retrieval.index.on_disk import OnDisk
 
     return OnDisk(folder / FILES, min_free_bytes=min_free_bytes)

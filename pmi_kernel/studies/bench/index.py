@@ -7,6 +7,7 @@ import random
 import resource
 import shutil
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
@@ -27,6 +28,7 @@ from pmi_kernel.studies.bench.figures import show_figures
 
 _K1, _B = 1.2, 0.75
 _TOPK = 3
+_BEAT_S = 0.05
 _MOST_ASKED = 800
 _PASSAGE_CHARS = 600
 
@@ -134,14 +136,15 @@ def _apart(side: Callable[..., None], *given: object) -> Figures:
 
 
 def _ours(there: Connection, file: Path, asked: Sequence[str], name: str) -> None:
-    began = time.perf_counter()
-    built = build(IndexSettings(name=name, min_free_gb=0), [file])
-    build_s = time.perf_counter() - began
+    with _Peak() as peak:
+        began = time.perf_counter()
+        built = build(IndexSettings(name=name, min_free_gb=0), [file])
+        build_s = time.perf_counter() - began
     found = open_index(name)
     told = {
         "build_s": build_s,
         "build_per_s": built.num_passages / build_s,
-        "build_peak_mb": _peak_mb(),
+        **peak.figures(),
         **_searched(lambda query: found.search(query, _TOPK), asked),
     }
     there.send(told)
@@ -150,14 +153,14 @@ def _ours(there: Connection, file: Path, asked: Sequence[str], name: str) -> Non
 def _theirs(there: Connection, file: Path, asked: Sequence[str], folder: str) -> None:
     import bm25s
 
-    began = time.perf_counter()
-    passages = list(Corpus([file]))
-    texts = [f"{passage.title}\n{passage.text}" for passage in passages]
-    tokens = bm25s.tokenize(texts, stopwords="english", show_progress=False)
-    found = bm25s.BM25(k1=_K1, b=_B)
-    found.index(tokens, show_progress=False)
-    found.save(folder, corpus=texts)
-    build_s = time.perf_counter() - began
+    with _Peak() as peak:
+        began = time.perf_counter()
+        texts = [f"{passage.title}\n{passage.text}" for passage in Corpus([file])]
+        tokens = bm25s.tokenize(texts, stopwords="english", show_progress=False)
+        found = bm25s.BM25(k1=_K1, b=_B)
+        found.index(tokens, show_progress=False)
+        found.save(folder, corpus=texts)
+        build_s = time.perf_counter() - began
 
     def search(query: str) -> Any:
         wanted = bm25s.tokenize([query], stopwords="english", show_progress=False)
@@ -166,7 +169,7 @@ def _theirs(there: Connection, file: Path, asked: Sequence[str], folder: str) ->
     told = {
         "build_s": build_s,
         "build_per_s": len(texts) / build_s,
-        "build_peak_mb": _peak_mb(),
+        **peak.figures(),
         **_searched(search, asked),
     }
     there.send({f"bm25s_{name}": value for name, value in told.items()})
@@ -185,11 +188,38 @@ def _searched(search: Callable[[str], object], asked: Sequence[str]) -> Figures:
     return {"p50_ms": float(p50), "p95_ms": float(p95)}
 
 
-def _peak_mb() -> float:
-    """Most memory that this process had, in 10^6 bytes; what it maps of files counts too."""
+class _Peak:
+    """Watches the memory of this process, in 10^6 bytes (Linux; elsewhere all of it counts).
+
+    Its own is what it cannot give back; the most it had in all holds what it maps of files, too,
+    which the system takes back where it needs it.
+    """
+
+    def __init__(self) -> None:
+        self._is_over, self._own_mb = threading.Event(), 0.0
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> "_Peak":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._is_over.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._is_over.wait(_BEAT_S):
+            self._own_mb = max(self._own_mb, _status_mb("RssAnon"))
+
+    def figures(self) -> Figures:
+        """Return the most that there was."""
+        return {"build_own_mb": self._own_mb, "build_peak_mb": _status_mb("VmHWM")}
+
+
+def _status_mb(name: str) -> float:
     try:
         status = Path("/proc/self/status").read_text(encoding="utf-8")
-        return int(status.partition("VmHWM:")[2].split()[0]) * 1024 / 1e6
+        return int(status.partition(f"{name}:")[2].split()[0]) * 1024 / 1e6
     except (OSError, IndexError):
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
 
