@@ -1,13 +1,18 @@
 import json
+import math
 import shutil
+from collections import Counter, defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 from random import Random
 
+import numpy as np
 import pytest
 
 from pmi_kernel.core.errors import ConfigError, DataError, SettingsError
 from pmi_kernel.core.progress import Report, Stopped, Watch, watched
 from pmi_kernel.retrieval.index.build import Built, build
+from pmi_kernel.retrieval.index.on_disk import analyzer
 from pmi_kernel.retrieval.index.passages import Corpus, CorpusPassage
 from pmi_kernel.retrieval.index.settings import IndexSettings
 from pmi_kernel.retrieval.index.store import (
@@ -21,7 +26,7 @@ from pmi_kernel.retrieval.index.store import (
     open_index,
     place,
 )
-from tests.retrieval.corpora import build_until, made, write_jsonl, write_tsv
+from tests.retrieval.corpora import WORDS, build_until, made, write_jsonl, write_tsv
 
 
 @pytest.fixture(autouse=True)
@@ -106,6 +111,52 @@ def test_files_are_indexed_one_after_another(tmp_path: Path) -> None:
     assert [hit.row for hit in index.search("zebra", 3)] == [10]
     assert check("both", Corpus([one, two])).problems == []
     assert check("both", Corpus([two, one])).problems
+
+
+class Bm25Reference:
+    """BM25 (k1 1.2, b 0.75) summed over title and text, of passages of under forty words."""
+
+    def __init__(self, passages: Sequence[CorpusPassage]) -> None:
+        self._split, self._num = analyzer(), len(passages)
+        self._lengths: dict[str, np.ndarray] = {}
+        self._counts: dict[tuple[str, str], dict[int, int]] = defaultdict(dict)
+        for field in ("title", "text"):
+            told = [self._split.analyze(getattr(one, field)) for one in passages]
+            self._lengths[field] = np.array([len(words) for words in told])
+            for row, words in enumerate(told):
+                for word, count in Counter(words).items():
+                    self._counts[field, word][row] = count
+
+    def scores(self, query: str) -> np.ndarray:
+        """The score of every passage."""
+        scores = np.zeros(self._num)
+        for word in self._split.analyze(query):
+            for field, lengths in self._lengths.items():
+                counts = self._counts.get((field, word), {})
+                idf = math.log(1 + (self._num - len(counts) + 0.5) / (len(counts) + 0.5))
+                rows, tf = np.array([*counts], int), np.array([*counts.values()], float)
+                norm = 1.2 * (0.25 + 0.75 * lengths[rows] / lengths.mean())
+                scores[rows] += idf * tf * 2.2 / (tf + norm)
+        return scores
+
+
+@pytest.mark.parametrize(("num", "commit_every"), [(700, 150), (700, 1_000), (40_000, 15_000)])
+def test_scores_are_those_of_bm25_and_no_better_passage_is_missed(
+    tmp_path: Path, num: int, commit_every: int
+) -> None:
+    passages, random = made(num), Random(1)
+    index = built(write_jsonl(tmp_path / "c.jsonl", passages), commit_every=commit_every)
+    reference = Bm25Reference(passages)
+    for _ in range(60):
+        rare = [f"unique{random.randrange(num)}" for _ in range(random.randint(0, 2))]
+        rare += [str(random.randrange(num))] * random.randint(0, 2)
+        words = [*random.choices(WORDS, k=random.randint(0, 6)), *rare] or ["river"]
+        query = " ".join(random.sample(words, len(words)))
+        wanted = reference.scores(query)
+        best = [score for score in np.sort(wanted)[::-1][:10] if score > 0]
+        found = index.search(query, 10)
+        assert [hit.score for hit in found] == pytest.approx(best, rel=1e-4)
+        assert [wanted[hit.row] for hit in found] == pytest.approx(best, rel=1e-4)
 
 
 # -- killed, stopped, and gone on with ------------------------------------------------------------

@@ -5,15 +5,19 @@ both.
 """
 
 import shutil
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import accumulate
+from math import log
 from pathlib import Path
 
 import tantivy
 
 from pmi_kernel.core.errors import ConfigError
 from pmi_kernel.core.folder import describe
-from pmi_kernel.retrieval.index.backend import Hit
+from pmi_kernel.retrieval.index.backend import K1, Hit
 from pmi_kernel.retrieval.index.passages import CorpusPassage
 
 ANALYSIS = "words, lower case, ascii folding, english stop words, english stemmer"
@@ -25,6 +29,10 @@ _FIELDS = ("title", "text")
 _HEAP_BYTES, _THREADS = 100_000_000, 2
 _PAGE = 10_000
 _MORE = 16
+_MANY, _FIRST_SHARE = 100_000, 0.1
+"""Places of a query's terms at which not all are looked at, and the share that is looked at first.
+"""
+_ROUNDED = 0.999
 
 
 def analyzer() -> tantivy.TextAnalyzer:
@@ -92,29 +100,54 @@ class OnDisk:
 
     def search(self, query: str, k: int) -> list[Hit]:
         """See `Backend.search`."""
-        clauses = [
-            (tantivy.Occur.Should, tantivy.Query.term_query(self._schema, field, word, "freq"))
-            for word in self._analyzer.analyze(query)
-            for field in _FIELDS
-        ]
-        if not clauses or k < 1:
-            return []
-        wanted, searcher = tantivy.Query.boolean_query(clauses), self._searcher
         with _plainly(self.folder):
+            terms = self._terms(query)
+            if not terms or k < 1:
+                return []
             most = k + _MORE
-            found = searcher.search(wanted, most, count=False).hits
+            found = self._best(terms, most)
             # Which of equal ones are found depends on how the index was built, so all of them are.
             while len(found) == most and found[-1][0] == found[k - 1][0]:
                 most *= 4
-                found = searcher.search(wanted, most, count=False).hits
-            rows = searcher.fast_field_values("row", [place for _, place in found])
+                found = self._best(terms, most)
+            rows = self._searcher.fast_field_values("row", [place for _, place in found])
             ranked = sorted(
                 (-score, int(row or 0), place)
                 for (score, place), row in zip(found, rows, strict=True)
             )
             return [
-                Hit(row, -minus, _passage(searcher.doc(place))) for minus, row, place in ranked[:k]
+                Hit(row, -minus, _passage(self._searcher.doc(place)))
+                for minus, row, place in ranked[:k]
             ]
+
+    def _terms(self, query: str) -> list["_Term"]:
+        """The query's terms that are in the index, rarest first."""
+        searcher, num, terms = self._searcher, self._searcher.num_docs, list[_Term]()
+        for word, times in Counter(self._analyzer.analyze(query)).items():
+            for field in _FIELDS:
+                if num_with := searcher.doc_freq(field, word):
+                    idf = log(1 + (num - num_with + 0.5) / (num_with + 0.5))
+                    asked = tantivy.Query.term_query(self._schema, field, word, "freq")
+                    if times > 1:
+                        asked = tantivy.Query.boost_query(asked, times)
+                    terms.append(_Term(num_with, times * idf * (K1 + 1), asked))
+        return sorted(terms, key=lambda term: term.num_with)
+
+    def _best(self, terms: Sequence["_Term"], most: int) -> list[tuple[float, tantivy.DocAddress]]:
+        """The best passages by all terms; of a large index, not all that hold one are looked at.
+
+        This is MaxScore (Turtle and Flood 1995), a query at a time: passages with one of the rarer
+        terms are scored by all. What the others can add at most is less than the score of the last
+        that was found, so that no other passage comes near; where it is not, all are scored.
+        """
+        sums = list(accumulate(term.num_with for term in terms))
+        if sums[-1] > _MANY:
+            num = max(1, sum(sum_ <= _FIRST_SHARE * sums[-1] for sum_ in sums))
+            found = self._searcher.search(_any_of(terms, num), most, count=False).hits
+            rest = sum(term.bound for term in terms[num:])
+            if len(found) == most and rest < _ROUNDED * found[-1][0]:
+                return found
+        return self._searcher.search(_any_of(terms, len(terms)), most, count=False).hits
 
     def passages(self) -> Iterator[tuple[int, CorpusPassage]]:
         """See `Backend.passages`."""
@@ -145,6 +178,24 @@ class OnDisk:
     def drop(self) -> None:
         """See `Backend.drop`."""
         shutil.rmtree(self.folder)
+
+
+@dataclass(frozen=True, slots=True)
+class _Term:
+    """A word in a field: how many passages have it, the most that it adds to a score, its query."""
+
+    num_with: int
+    bound: float
+    query: tantivy.Query
+
+
+def _any_of(terms: Sequence[_Term], num: int) -> tantivy.Query:
+    """The query for passages with one of the first terms; the others only add to their scores."""
+    should, must = tantivy.Occur.Should, tantivy.Occur.Must
+    wanted = tantivy.Query.boolean_query([(should, term.query) for term in terms[:num]])
+    for term in terms[num:]:  # each by itself, so that it is looked up only where it can add
+        wanted = tantivy.Query.boolean_query([(must, wanted), (should, term.query)])
+    return wanted
 
 
 class _Writer:
