@@ -79,7 +79,7 @@ class Worker:
         self._watch = progress.Watch(above=progress.current())
         self._settings, self._system = settings, system
         self._examples = Examples.of(examples)
-        self._controls = Controls(self._examples)
+        self._controls = Controls(self._examples, system.config)
         self._files = FileLock(settings.out / f".{name}.lock")
         try:
             self._files.acquire(timeout=30)

@@ -7,7 +7,9 @@ import pytest
 
 from pmi_kernel.core.errors import ConfigError, SettingsError
 from pmi_kernel.core.records import read_records
+from pmi_kernel.core.task import Example, Gold, Task
 from pmi_kernel.core.trace import Trace
+from pmi_kernel.episodes.controls import Controls
 from pmi_kernel.reports.recording import Recording
 from pmi_kernel.reports.run_page import run_page
 from pmi_kernel.retrieval.config import RetrievalConfig
@@ -102,6 +104,17 @@ def test_another_index_of_that_name_is_another_run(tmp_path: Path, questions: Pa
     run(again, config)
     after = json.loads((tmp_path / "again" / "config.json").read_text())
     assert before["fingerprint"] != after["fingerprint"]
+
+
+def test_a_wrong_passage_of_a_corpus_does_not_tell_the_answer(tmp_path: Path) -> None:
+    said = CorpusPassage("said", "Kelda", "Kelda came from Vallmark.")
+    build_towns(tmp_path, said, CorpusPassage("else", "Orm", "Orm is a baker."))
+    questions = [("a", "Where does Ostermoor lie?"), ("b", "Who was Kelda?"), ("c", "Who is Orm?")]
+    examples = [Example(Task(id_, asked), Gold(("Vallmark",))) for id_, asked in questions]
+    config = LexicalConfig(retriever="corpus", index="towns", topk=1)
+    control = Controls(examples, config).of(examples[0])
+    assert control.task is not None
+    assert (control.task.id, control.num_passed_over) == ("c", 1)
 
 
 @pytest.mark.parametrize("system", SEARCHES)
