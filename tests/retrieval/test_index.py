@@ -369,12 +369,21 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
         built(tmp_path / "none.jsonl")
 
 
-@pytest.mark.parametrize("name", ["", "../x", "a/b", ".x", "x.partial"])
-def test_a_name_that_is_no_folder_name_is_refused(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    "name", ["", ".", "..", "../..", "../x", "/", "a/b", "a/../..", ".x", "x.partial", "x\n", "a b"]
+)
+def test_a_name_that_leads_elsewhere_is_refused_and_nothing_is_touched(
+    tmp_path: Path, name: str
+) -> None:
+    built(write_jsonl(tmp_path / "c.jsonl", made(10)))
+    (tmp_path / "x").mkdir()
+    before = sorted(tmp_path.rglob("*"))
     with pytest.raises(SettingsError, match="name"):
         IndexSettings(name=name)
-    with pytest.raises(ConfigError, match="there is no index"):
-        open_index(name)
+    for verb in (open_index, check, drop):
+        with pytest.raises(ConfigError, match="is no name of an index"):
+            verb(name)
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_an_id_may_be_a_number_and_a_title_absent(tmp_path: Path) -> None:

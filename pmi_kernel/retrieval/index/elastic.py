@@ -4,6 +4,7 @@ A passage's id on the server is its row, so that one which is sent twice is ther
 `$PMI_ELASTIC_API_KEY` is sent as the API key where it is set.
 """
 
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +19,8 @@ ANALYSIS = "standard tokenizer, lower case, ascii folding, english stop words, e
 """What becomes of a text before it is indexed or searched."""
 
 _ANALYZER = "pmi_english"
+logging.getLogger("elastic_transport").setLevel(logging.ERROR)  # what fails is raised as well
+
 _BULK = 1000
 _PAGE = 1000
 _TIMEOUT_S = 120

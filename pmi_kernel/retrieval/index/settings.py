@@ -1,17 +1,19 @@
 """How an index is built, and by what name it is found again."""
 
+import re
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from pmi_kernel.core.settings import Settings
 from pmi_kernel.retrieval.index.backend import K1, B
+from pmi_kernel.retrieval.index.store import NAME
 
 
 class IndexSettings(Settings):
     """How a corpus is indexed."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
+    name: str
     """What the index is called, for instance wiki."""
     backend: Literal["disk", "elasticsearch"] = "disk"
     """What holds it: disk (tantivy, on this machine) or elasticsearch (a server)."""
@@ -25,6 +27,13 @@ class IndexSettings(Settings):
     """Passages between two commits; a build that was killed goes on after the last one."""
     min_free_gb: Annotated[float, Field(ge=0, le=1_000_000)] = 2.0
     """Room on the disk, in 10^9 bytes, at which a build stops."""
+
+    @field_validator("name")
+    @classmethod
+    def _check_name(cls, name: str) -> str:
+        if not re.fullmatch(NAME, name):
+            raise ValueError("expected letters, digits, _ and -, at most 64")
+        return name
 
     @model_validator(mode="after")
     def _check(self) -> Self:

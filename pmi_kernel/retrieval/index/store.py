@@ -6,6 +6,7 @@ gets its name once all of its corpus is in it.
 
 import hashlib
 import json
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -22,6 +23,9 @@ from pmi_kernel.core.places import cache_dir
 from pmi_kernel.core.text import shown
 from pmi_kernel.retrieval.index.backend import Backend, Hit
 from pmi_kernel.retrieval.index.passages import Corpus, Digest
+
+NAME = r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}"
+"""What an index may be called: nothing that leads out of its folder."""
 
 _PARTIAL = ".partial"
 _AGAIN = "drop it (pmi index drop) and build it again"
@@ -68,7 +72,15 @@ def root() -> Path:
 
 
 def place(name: str, *, is_whole: bool) -> Path:
-    """Return the folder of an index, which need not be there."""
+    """Return the folder of an index, which need not be there.
+
+    Raises:
+        ConfigError: It is no name, and so might lead out of the folder of indexes.
+    """
+    if not re.fullmatch(NAME, name):
+        raise ConfigError(
+            f"{shown(name)} is no name of an index: letters, digits, _ and -, at most 64"
+        )
     return root() / (name if is_whole else f"{name}{_PARTIAL}")
 
 
@@ -169,12 +181,12 @@ def open_index(name: str, *, is_incomplete_allowed: bool = False) -> Index:
 def _folder(name: str) -> Path:
     """The folder of an index that is there, whole or partial."""
     for is_whole in (True, False):
-        if (folder := place(name, is_whole=is_whole)).is_dir() and name:
+        if (folder := place(name, is_whole=is_whole)).is_dir():
             return folder
     there = ", ".join(names()) or "none"
     raise ConfigError(
         f"there is no index {shown(name)} in {root()} (there: {there}); build one with "
-        f"`pmi index build --corpus FILE --name {name or 'NAME'}`"
+        f"`pmi index build --corpus FILE --name {name}`"
     )
 
 
@@ -201,7 +213,8 @@ def names() -> list[str]:
     if not root().is_dir():
         return []
     folders = (path.name for path in root().iterdir() if path.is_dir())
-    return sorted({name.removesuffix(_PARTIAL) for name in folders})
+    found = {name.removesuffix(_PARTIAL) for name in folders}
+    return sorted(name for name in found if re.fullmatch(NAME, name))
 
 
 def drop(name: str) -> None:
