@@ -104,7 +104,7 @@ def build(words: list[str]) -> int:
         name: Annotated[Literal["nq_lim"], tyro.conf.Positional],
         out: Annotated[Path, tyro.conf.arg(metavar="FOLDER")],
         docs: Literal[10, 20, 30] = 20,
-        gold_at: str = "0,4,9,14,19",
+        gold_at: Name = "",
         index: str = "wiki",
         oracle: OptionalFile = None,
     ) -> dict[str, Any]:
@@ -117,12 +117,14 @@ def build(words: list[str]) -> int:
             name: nq_lim.
             out: Folder of the files, which have their official names.
             docs: Documents of a question.
-            gold_at: Places of the gold document, from 0, with commas between; a file for each.
+            gold_at: Places of the gold document, from 0, with commas between; a file for each. By
+                default the official ones: the first, the fifth and every fifth after it.
             index: The index that distractors are searched in.
             oracle: The oracle file; by default the one that pmi data fetch nq_lim brought.
         """
         try:
-            places = [int(place) for place in gold_at.split(",")]
+            told = gold_at.split(",") if gold_at else ("0", *range(4, docs, 5))
+            places = [int(place) for place in told]
         except ValueError:
             problem = f"expected places from 0, as in 0,4,9 (given {shown(gold_at)})"
             raise SettingsError({"gold_at": problem}) from None

@@ -225,6 +225,25 @@ def test_a_question_with_too_few_distractors_is_left_out_and_told(
     assert list((tmp_path / "z").glob("*.gz")) == []
 
 
+@pytest.mark.parametrize(("docs", "num"), [(10, 3), (20, 5)])
+def test_the_official_places_are_the_default(
+    tmp_path: Path, towns: str, docs: int, num: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    row = ("who made the river bridge", ["Ada Lind"], "River bridge", "Ada Lind made it.")
+    asked = oracle(tmp_path / "o.jsonl.gz", row)
+    words = ["--docs", str(docs), "--index", towns, "--oracle", str(asked)]
+    with pytest.raises(SystemExit) as ended:
+        main(["data", "build", "nq_lim", "--out", str(tmp_path / "nq"), *words])
+    assert ended.value.code == 0
+    told = capsys.readouterr().out
+    names = {path.name for path in (tmp_path / "nq").iterdir()}
+    assert names == {
+        f"nq-open-{docs}_total_documents_gold_at_{place}.jsonl.gz"
+        for place in (0, 4, 9, 14, 19)[:num]
+    }
+    assert all(name in told for name in names)
+
+
 @pytest.mark.parametrize("places", [(), (10,), (-1,), (3, 3)])
 def test_a_place_that_is_none_is_refused(
     tmp_path: Path, towns: str, places: tuple[int, ...]

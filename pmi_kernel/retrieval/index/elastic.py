@@ -120,8 +120,8 @@ class Elastic:
         least = max(self._min_free_bytes, _LEAST_FREE_SHARE * disk["total_in_bytes"])
         if free < num_bytes + least:
             raise ConfigError(
-                f"{self._url}: {free / 1e9:.1f} GB are free, and {(num_bytes + least) / 1e9:.1f} "
-                f"GB are needed ({least / 1e9:.1f} GB of them are left free, a tenth of the disk "
+                f"{self._url}: {free / 1e9:.3g} GB are free, and {(num_bytes + least) / 1e9:.3g} "
+                f"GB are needed ({least / 1e9:.3g} GB of them are left free, a tenth of the disk "
                 "or more); make room there"
             )
 

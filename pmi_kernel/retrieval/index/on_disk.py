@@ -7,7 +7,7 @@ both.
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import accumulate
 from math import log
@@ -93,7 +93,7 @@ class OnDisk:
         free, needed = shutil.disk_usage(self.folder).free, num_bytes + self._min_free_bytes
         if free < needed:
             raise ConfigError(
-                f"{self.folder}: {free / 1e9:.1f} GB are free, and {needed / 1e9:.1f} GB are "
+                f"{self.folder}: {free / 1e9:.3g} GB are free, and {needed / 1e9:.3g} GB are "
                 f"needed ({self._min_free_bytes / 1e9:g} GB of them are left free); make room, or "
                 "put the cache on another disk ($PMI_CACHE)"
             )
@@ -227,10 +227,13 @@ def _passage(document: tantivy.Document) -> CorpusPassage:
 @contextmanager
 def _plainly(folder: Path) -> Iterator[None]:
     """Say in one line what cannot be done; tantivy raises a `ValueError` for any failure."""
+    free = ""
     try:
         yield
     except (ValueError, OSError) as error:
+        with suppress(OSError):
+            free = f"{shutil.disk_usage(folder).free / 1e9:.3g} GB are free there; "
         raise ConfigError(
-            f"{folder}: the index cannot be used ({describe(error)}); where the disk is full make "
-            "room and go on, where it is damaged drop it and build it again"
+            f"{folder}: the index cannot be used ({describe(error)}); {free}where the disk is full "
+            "make room and go on, where it is damaged drop it and build it again"
         ) from error

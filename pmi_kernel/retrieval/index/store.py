@@ -321,7 +321,7 @@ def check(name: str, corpus: Corpus | None = None) -> Checked:
         for row, passage in enumerate(corpus):
             own.add(row, passage)
         if (own.num, own.hex) != (digest.num, digest.hex):
-            found.problems.append(f"the corpus given has {own.num:,} passages, and not just these")
+            found.problems.append(f"it is not of the corpus given, which has {own.num:,} passages")
     return found
 
 
