@@ -10,8 +10,8 @@ from pmi_kernel.core.records import read_records
 from pmi_kernel.core.task import Example, Gold, Task
 from pmi_kernel.core.trace import Trace
 from pmi_kernel.episodes.controls import Controls
+from pmi_kernel.reports.pages.render import static_html
 from pmi_kernel.reports.recording import Recording
-from pmi_kernel.reports.run_page import run_page
 from pmi_kernel.retrieval.config import RetrievalConfig
 from pmi_kernel.retrieval.index.build import build
 from pmi_kernel.retrieval.index.passages import CorpusPassage
@@ -74,8 +74,8 @@ def test_any_system_searches_a_corpus_and_records_its_hash(
         1,
     )
     record = json.loads((tmp_path / "run" / "config.json").read_text())
-    page = run_page(Recording(tmp_path / "run"))
-    assert "Vallmark" in page
+    shown = static_html(Recording(tmp_path / "run").nodes(trace.task.id))
+    assert "<bdi>towns/w7</bdi>" in shown
     opened = open_system(config)
     assert record["engine"]["index_sha256"] == opened.describe()["index_sha256"]
     opened.close()

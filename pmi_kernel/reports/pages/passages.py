@@ -39,6 +39,8 @@ def _read(passage: Passage, task: Task, gold: Gold | None, wanted: set[str]) -> 
         "title": highlight(passage.title, wanted),
         "parts": [(highlight(part, wanted), is_gold) for part, is_gold in _parts(text, golden)],
         "rest": full[len(text) :].strip(),
+        "is_cut": passage.use is PassageUse.CUT,
+        "source": passage.source,
         "is_open": passage.rank <= _OPEN_PASSAGES and len(text) <= _OPEN_CHARS,
     }
 
