@@ -83,8 +83,8 @@ def _build(words: list[str]) -> int:
 
 
 def _check(words: list[str]) -> int:
+    from pmi_kernel.retrieval.index.checking import check
     from pmi_kernel.retrieval.index.passages import Corpus
-    from pmi_kernel.retrieval.index.store import check
 
     def arguments(name: str, corpus: Files = ()) -> tuple[str, tuple[Path, ...]]:
         """Count and hash what can be searched, and hold it against the corpus as it was built.
@@ -109,7 +109,8 @@ def _check(words: list[str]) -> int:
 
 def _list(words: list[str]) -> int:
     from pmi_kernel.reports.tables import render_table
-    from pmi_kernel.retrieval.index.store import listed, root
+    from pmi_kernel.retrieval.index.checking import listed
+    from pmi_kernel.retrieval.index.store import root
 
     def arguments() -> None:
         """List the indexes, whole and not."""

@@ -6,9 +6,10 @@ import pytest
 from pmi_kernel.core.errors import ConfigError, SettingsError
 from pmi_kernel.retrieval.config import RetrievalConfig
 from pmi_kernel.retrieval.index.build import build
+from pmi_kernel.retrieval.index.checking import check, listed
 from pmi_kernel.retrieval.index.passages import Corpus, CorpusPassage
 from pmi_kernel.retrieval.index.settings import IndexSettings
-from pmi_kernel.retrieval.index.store import Index, check, drop, listed, open_index
+from pmi_kernel.retrieval.index.store import Index, drop, open_index
 from tests.retrieval.corpora import made, write_jsonl
 from tests.retrieval.elastic_server import ElasticServer, serving
 

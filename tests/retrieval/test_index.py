@@ -12,6 +12,7 @@ import pytest
 from pmi_kernel.core.errors import ConfigError, DataError, SettingsError
 from pmi_kernel.core.progress import Report, Stopped, Watch, watched
 from pmi_kernel.retrieval.index.build import Built, build
+from pmi_kernel.retrieval.index.checking import check, listed
 from pmi_kernel.retrieval.index.on_disk import analyzer
 from pmi_kernel.retrieval.index.passages import Corpus, CorpusPassage
 from pmi_kernel.retrieval.index.settings import IndexSettings
@@ -19,9 +20,7 @@ from pmi_kernel.retrieval.index.store import (
     COMMITS,
     FILES,
     Index,
-    check,
     drop,
-    listed,
     names,
     open_index,
     place,

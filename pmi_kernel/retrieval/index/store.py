@@ -8,8 +8,8 @@ import hashlib
 import json
 import re
 import shutil
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -22,7 +22,6 @@ from pmi_kernel.core.folder import Kept, plainly
 from pmi_kernel.core.places import cache_dir
 from pmi_kernel.core.text import shown
 from pmi_kernel.retrieval.index.backend import Backend, Hit
-from pmi_kernel.retrieval.index.passages import Corpus, Digest
 
 NAME = r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}"
 """What an index may be called: nothing that leads out of its folder."""
@@ -139,7 +138,7 @@ class Index:
     def sha256(self) -> str:
         """Hash of all that decides what a search finds: the passages, their analysis, BM25."""
         decides = {key: value for key, value in self.made.items() if key != "url"}
-        told = json.dumps([decides, self.num_passages, self.digest], sort_keys=True)
+        told = json.dumps([decides, self.num_passages, self.digest, self.is_whole], sort_keys=True)
         return hashlib.sha256(told.encode()).hexdigest()
 
     def search(self, query: str, k: int) -> list[Hit]:
@@ -157,9 +156,9 @@ def open_index(name: str, *, is_incomplete_allowed: bool = False) -> Index:
     Raises:
         ConfigError: There is none of that name, it is not whole, or it is damaged.
     """
-    folder = _folder(name)
+    folder = folder_of(name)
     if folder.name == name:
-        meta = _meta(folder)
+        meta = meta_of(folder)
         backend = backend_of(meta["made"], folder, name)
         if (wrong := _misfits(folder, meta, backend.count())) and not is_incomplete_allowed:
             raise ConfigError(
@@ -167,19 +166,25 @@ def open_index(name: str, *, is_incomplete_allowed: bool = False) -> Index:
                 "--allow_incomplete"
             )
         return Index(name, meta["made"], backend.count(), meta["digest"], not wrong, backend)
-    commits = COMMITS.read(folder)
-    num, digest = commits["marks"][-1] if commits else (0, "")
-    if commits is None or not is_incomplete_allowed:
-        raise ConfigError(
-            f"the index {name} is not whole: it was being built, {num:,} passages are in it; go on "
-            "with the command that began it, or search it as it is with --allow_incomplete"
-        )
+    if (commits := COMMITS.read(folder)) is None:
+        raise ConfigError(f"{folder} is no index: it has no {COMMITS.name}; {_AGAIN}")
     backend = backend_of(commits["made"], folder, name)
-    return Index(name, commits["made"], backend.count(), digest, False, backend)
+    count = backend.count()
+    if not is_incomplete_allowed:
+        raise ConfigError(
+            f"the index {name} is not whole: it was being built, {count:,} passages are in it; go "
+            "on with the command that began it, or search it as it is with --allow_incomplete"
+        )
+    digest = [digest for num, digest in commits["marks"] if num <= count][-1]
+    return Index(name, commits["made"], count, digest, False, backend)
 
 
-def _folder(name: str) -> Path:
-    """The folder of an index that is there, whole or partial."""
+def folder_of(name: str) -> Path:
+    """Return the folder of an index that is there, whole or partial.
+
+    Raises:
+        ConfigError: There is none of that name.
+    """
     for is_whole in (True, False):
         if (folder := place(name, is_whole=is_whole)).is_dir():
             return folder
@@ -190,7 +195,12 @@ def _folder(name: str) -> Path:
     )
 
 
-def _meta(folder: Path) -> Meta:
+def meta_of(folder: Path) -> Meta:
+    """Return what a whole index keeps about itself.
+
+    Raises:
+        ConfigError: It is not there, or damaged.
+    """
     meta = META.read(folder)
     if meta is None:
         raise ConfigError(f"{folder} is no index: it has no {META.name}; {_AGAIN}")
@@ -223,7 +233,7 @@ def drop(name: str) -> None:
     Raises:
         ConfigError: There is none of that name, or it is being built.
     """
-    _folder(name)
+    folder_of(name)
     with locked(name):
         for is_whole in (True, False):
             folder = place(name, is_whole=is_whole)
@@ -233,112 +243,6 @@ def drop(name: str) -> None:
                     if known is not None:
                         backend_of(known["made"], folder, name).drop()
                     shutil.rmtree(folder)
-
-
-# -- what is found when it is looked at closely -------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Listed:
-    """An index as a list shows it; `num_bytes` is 0 where it is on a server."""
-
-    name: str
-    is_whole: bool
-    backend: str
-    num_passages: int
-    num_bytes: int
-    corpus: tuple[str, ...] = ()
-    problem: str = ""
-
-
-def listed() -> Iterator[Listed]:
-    """Yield what is known of every index without searching it."""
-    for name in names():
-        folder = _folder(name)
-        num_bytes = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-        try:
-            if folder.name == name:
-                meta = _meta(folder)
-                made, num, files = meta["made"], meta["num_passages"], tuple(meta["corpus"])
-                yield Listed(name, True, made["backend"], num, num_bytes, files)
-            else:
-                commits = COMMITS.read(folder)
-                num = commits["marks"][-1][0] if commits else 0
-                held = commits["made"]["backend"] if commits else "disk"
-                yield Listed(name, False, held, num, num_bytes)
-        except ConfigError as error:
-            yield Listed(name, False, "", 0, num_bytes, problem=str(error))
-
-
-@dataclass
-class Checked:
-    """What a check found.
-
-    Attributes:
-        name: Of the index.
-        sha256: Of the index; see `Index.sha256`.
-        num_passages: Passages that its corpus has; None where that is not known yet.
-        num_found: Passages that can be searched.
-        corpus: Its files' sha256, by their names.
-        problems: What is wrong, a line each.
-    """
-
-    name: str
-    sha256: str
-    num_passages: int | None
-    num_found: int
-    corpus: dict[str, str] = field(default_factory=dict)
-    problems: list[str] = field(default_factory=list)
-
-
-def check(name: str, corpus: Corpus | None = None) -> Checked:
-    """Return whether an index is whole: every passage of it is read, and every file hashed.
-
-    Args:
-        name: The index.
-        corpus: Read as well, and held against it; None: what was recorded of it when it was built.
-
-    Raises:
-        ConfigError: There is none of that name, or what it keeps about itself is damaged.
-        DataError: The corpus cannot be read.
-    """
-    index = open_index(name, is_incomplete_allowed=True)
-    meta = META.read(_folder(name))
-    found = Checked(name, index.sha256, None, index.backend.count())
-    digest = _digest_of(index)
-    if meta is None:
-        found.problems.append("it was being built: go on with the command that began it")
-    else:
-        found.num_passages, found.corpus = meta["num_passages"], meta["corpus"]
-        if {found.num_found, digest.num} != {meta["num_passages"]}:
-            told = f"{found.num_found:,} of {meta['num_passages']:,} passages can be searched"
-            found.problems.append(f"{told}, and {digest.num:,} read")
-        elif digest.hex != meta["digest"]:
-            found.problems.append("the passages in it are not those of the corpus")
-        found.problems += _changed(_folder(name) / FILES, meta)
-    if corpus is not None:
-        own = Digest()
-        for row, passage in enumerate(corpus):
-            own.add(row, passage)
-        if (own.num, own.hex) != (digest.num, digest.hex):
-            found.problems.append(f"it is not of the corpus given, which has {own.num:,} passages")
-    return found
-
-
-def _digest_of(index: Index) -> Digest:
-    digest = Digest()
-    for row, passage in index.backend.passages():
-        digest.add(row, passage)
-        if digest.num % 1000 == 0:
-            progress.at("checking", digest.num, index.num_passages)
-    return digest
-
-
-def _changed(folder: Path, meta: Meta) -> Iterator[str]:
-    for name, (_, sha256) in meta["files"].items():
-        path = folder / name
-        if not path.is_file() or hashed(path) != sha256:
-            yield f"the file {name} is not the one that was written"
 
 
 def hashed(path: Path, watch: Callable[[], object] = progress.check) -> str:

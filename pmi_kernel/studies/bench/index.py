@@ -20,10 +20,11 @@ from pmi_kernel.core.errors import ConfigError
 from pmi_kernel.core.spans import sentences
 from pmi_kernel.data import load_examples
 from pmi_kernel.retrieval.index.build import build
+from pmi_kernel.retrieval.index.checking import check
 from pmi_kernel.retrieval.index.on_disk import analyzer
 from pmi_kernel.retrieval.index.passages import Corpus, CorpusPassage
 from pmi_kernel.retrieval.index.settings import IndexSettings
-from pmi_kernel.retrieval.index.store import check, open_index
+from pmi_kernel.retrieval.index.store import open_index
 from pmi_kernel.studies.bench.figures import show_figures
 
 _K1, _B = 1.2, 0.75
