@@ -42,9 +42,11 @@ def root() -> Path:
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    folder = ROOT.parent / "shared" / "data"
+    folder = Path(os.environ.get("PMI_TEST_DATA") or ROOT.parent / "shared" / "data")
     if not folder.is_dir():
-        pytest.skip("the shared data folder is not beside this checkout")
+        pytest.skip(
+            f"samples of real sets are not at {folder} ($PMI_TEST_DATA names another folder)"
+        )
     return folder
 
 

@@ -71,7 +71,7 @@ def test_resume_goes_on_with_the_runs_own_settings(tmp_path: Path) -> None:
         (("run", "--data", "world:hops=9", "--engine", "scripted"), "hops (1 to 4"),
         (("data", "synth", "--n", "0"), "of 1 to 1,000,000"),
         (("data", "write", "sample", "--out", "x.txt"), "must end in .json"),
-        (("data", "fetch", "squad"), "only hotpotqa"),
+        (("data", "fetch", "squad"), "no such data set"),
         (("fly",), "no verb"),
     ],
 )
@@ -161,7 +161,7 @@ def test_each_setting_that_is_wrong_has_a_line_whichever_group_it_is_of(
         f"pmi: --topk: {least} 1 (given 0)",
         "pmi: --mem_lr: should be a valid number, unable to parse string as a number "
         "(given 'fast')",
-        "pmi: --retriever: should be 'overlap' or 'bm25' (given 'magic')",
+        "pmi: --retriever: should be 'overlap', 'bm25' or 'corpus' (given 'magic')",
         "pmi: --topk: should be a valid integer, unable to parse string as an integer "
         "(given 'many')",
     ]

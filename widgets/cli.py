@@ -8,8 +8,7 @@ from pathlib import Path
 
 from pmi_kernel.core.errors import DataError
 from pmi_kernel.core.folder import write_json
-from pmi_kernel.core.places import copy_notebooks, source_tree
-from pmi_kernel.engines.models import cache_dir
+from pmi_kernel.core.places import cache_dir, copy_notebooks, source_tree
 from widgets.export import export_notebook, export_settings
 
 Say = Callable[[str], object]

@@ -8,12 +8,7 @@ from pmi_kernel.core.figures import FIGURES
 from pmi_kernel.reports.compare import Difference, compare
 from pmi_kernel.reports.pages.compared import compared_nodes
 from pmi_kernel.reports.pages.render import Node
-from pmi_kernel.reports.pages.trace_nodes import (
-    branch_node,
-    head_node,
-    prediction_of,
-    reading_nodes,
-)
+from pmi_kernel.reports.pages.trace_nodes import branch_node, head_node, reading_nodes
 from pmi_kernel.reports.recording import Recording
 from widgets.view import View
 
@@ -96,7 +91,7 @@ class CompareView(View):
             for place, run in enumerate((against, name))
         ]
         return [
-            head_node(trace.task, result.answers, prediction=prediction_of(trace)),
+            head_node(trace.task, result.answers, scores=result.scores),
             *reading_nodes(trace, result.gold, None),
             Node("branches", "branches.html", children=branches),
         ]

@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 from pmi_kernel.core.errors import PmiError
+from pmi_kernel.core.scoring import score
 from pmi_kernel.core.settings import SystemConfig
 from pmi_kernel.core.system import Changes, Field, FieldKind
 from pmi_kernel.core.trace import Change, Step, Trace
@@ -344,7 +345,7 @@ class EpisodeView(View):
                     example.task,
                     example.gold.answers,
                     notes=(config.system, config.serves, example.type, example.level),
-                    prediction=prediction,
+                    scores=score(prediction, example) if prediction is not None else {},
                 ),
                 *self._reading(),
                 *self._foreseen(),

@@ -69,10 +69,9 @@ class MemoryMixer(View):
             return
         self._answered = self.gamma, self.kept
         began = time.perf_counter()
-        gold, task = self.example.gold.answers[0], self.example.task
         weights = self.system.memory(self.learned.only(self.kept), gamma=self.gamma)
         with injected(self.system.engine, weights) as memory:
-            (reply,) = self.system.ask([Question(task.question, gold=gold)], memory.adapter)
+            (reply,) = self.system.ask([Question.of(self.example)], memory.adapter)
         assert reply.gold is not None
         chosen = [str(rank) for rank, is_kept in enumerate(self.kept, start=1) if is_kept]
         row = (

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from importlib.metadata import EntryPoint, PackageNotFoundError, entry_points, version
 
-from pmi_kernel.cli import data, evaluate, jobs, look, studies, terminal, train
+from pmi_kernel.cli import data, evaluate, index, jobs, look, studies, terminal, train
 from pmi_kernel.cli.parsing import parse
 from pmi_kernel.cli.terminal import say
 from pmi_kernel.core.errors import PmiError, SettingsError
@@ -45,7 +45,8 @@ studies
   gpu-check   every CUDA path against the CPU, and the benchmarks, in under ten minutes
 
 data
-  data        fetch, check or invent data: pmi data fetch hotpotqa | check SOURCE | synth | write
+  data        fetch, check, show or write questions: pmi data list | fetch SET | check SOURCE
+  index       a corpus to search: pmi index build --corpus FILE --name wiki | check | search
 
 jobs and lab
   jobs        what is done in the background: pmi jobs list | watch JOB | cancel JOB | resume JOB
@@ -99,6 +100,7 @@ def _run(words: list[str]) -> int:
         "resume": evaluate.resume,
         "demo": _demo,
         "data": data.dispatch,
+        "index": index.dispatch,
         "bench": _bench,
         "gpu-check": _gpu_check,
         "jobs": jobs.dispatch,

@@ -1,11 +1,11 @@
-"""`pmi data`: fetch, check and invent questions."""
+"""`pmi data`: list, fetch, check, show, write and invent questions."""
 
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
-from pmi_kernel.cli import terminal
+from pmi_kernel.cli import augment, terminal
 from pmi_kernel.cli.parsing import File, parse
 from pmi_kernel.cli.terminal import say
 from pmi_kernel.core.errors import ConfigError
@@ -13,43 +13,70 @@ from pmi_kernel.core.text import shown
 
 _MOST = 1_000_000
 
+Name = Annotated[str, tyro.conf.Positional]
+"""A data source or a set, named without a flag."""
+Layout = Annotated[str, tyro.conf.arg(metavar="LAYOUT", help_behavior_hint="")]
+Row = Annotated[int | None, tyro.conf.arg(help_behavior_hint="")]
+
 
 def dispatch(words: list[str]) -> int:
-    """Fetch, check, invent or write questions."""
+    """List, fetch, check, show, write or invent questions."""
     verbs = {
+        "list": _list,
         "fetch": _fetch,
         "check": _check,
-        "synth": _synth,
+        "show": _show,
         "write": _write,
+        "synth": _synth,
+        "augment": augment.augment,
+        "build": augment.build,
     }
     if not words or words[0] not in verbs:
         return terminal.ask_which(
             "data",
             words,
             verbs,
-            "usage: pmi data fetch hotpotqa | check SOURCE | synth --n N --seed S --out FILE | "
-            "write SOURCE --out FILE\n\nSOURCE is what --data of pmi run takes: sample, hotpotqa, "
-            "a file, or e.g. world:hops=3,n=40",
+            "usage: pmi data list [SET] | fetch SET | check SOURCE | show SOURCE | "
+            "write SOURCE --out FILE | synth --n N --seed S --out FILE | augment --dataset SOURCE "
+            "--output_file FILE | build nq_lim --out FOLDER\n\nSOURCE is what --data of "
+            "pmi run takes: sample, a set, a file, or e.g. world:hops=3,n=40",
         )
     return verbs[words[0]](words[1:])
 
 
-def _fetch(words: list[str]) -> int:
-    from pmi_kernel.core.errors import DataError
-    from pmi_kernel.data.fetch import fetch
+def _list(words: list[str]) -> int:
+    from pmi_kernel.data.fetch import set_named
+    from pmi_kernel.data.sets import SETS
+    from pmi_kernel.data.sets.listing import describe_set, list_sets
 
-    def names(name: Annotated[str, tyro.conf.Positional]) -> str:
-        """Download a data set's official files, or go on with a download that broke off.
+    def arguments(name: Annotated[str, tyro.conf.Positional] = "") -> str:
+        """List the data sets, or tell all of one.
 
         Args:
-            name: hotpotqa (dev distractor and train).
+            name: A set; by default all of them.
         """
         return name
 
-    name = parse(names, words, "data fetch")
-    if name != "hotpotqa":
-        raise DataError(f"{name!r}: only hotpotqa can be fetched")
-    for path in fetch():
+    name = parse(arguments, words, "data list")
+    say(describe_set(set_named(name)) if name else list_sets(SETS.values()))
+    return 0
+
+
+def _fetch(words: list[str]) -> int:
+    from pmi_kernel.data.fetch import fetch, set_named
+
+    def arguments(name: Name) -> str:
+        """Download a set's official files, or go on with a download that broke off.
+
+        Where a person has to accept terms or click, say what to get and where to put it; once it is
+        there, check it.
+
+        Args:
+            name: A set, as pmi data list has it.
+        """
+        return name
+
+    for path in fetch(set_named(parse(arguments, words, "data fetch")), say=say):
         say(f"{path}: whole and valid")
     return 0
 
@@ -57,17 +84,69 @@ def _fetch(words: list[str]) -> int:
 def _check(words: list[str]) -> int:
     from pmi_kernel.data.check import describe
 
-    def file(file: Annotated[str, tyro.conf.Positional]) -> str:
-        """Say what is in a data file and what is wrong with it.
+    def arguments(source: Name, layout: Layout = "", start: Row = None, end: Row = None) -> str:
+        """Say what is in a data source, in which layout, and what is wrong with it.
 
         Args:
-            file: A path, sample, hotpotqa, hotpotqa-train, or world: with settings.
+            source: A path, a set, sample, or world: with settings.
+            layout: The file's layout, or the set that it is of, where its content does not tell.
+            start: The first row to take, from 0.
+            end: The row to stop before.
         """
-        return file
+        return _arranged(source, layout, start, end)
 
-    report = describe(parse(file, words, "data check"))
+    report = describe(parse(arguments, words, "data check"))
     say(report.render())
     return 1 if report.problems else 0
+
+
+def _show(words: list[str]) -> int:
+    from pmi_kernel.data import load_stream
+    from pmi_kernel.data.show import render_example
+
+    def arguments(
+        source: Name, n: int = 3, layout: Layout = "", start: Row = None, end: Row = None
+    ) -> tuple[str, int]:
+        """Show questions with their answers, options and paragraphs.
+
+        Args:
+            source: A path, a set, sample, or world: with settings.
+            n: How many.
+            layout: The file's layout, or the set that it is of, where its content does not tell.
+            start: The first row to take, from 0.
+            end: The row to stop before.
+        """
+        return _arranged(source, layout, start, end), n
+
+    source, n = parse(arguments, words, "data show")
+    if n < 1:
+        raise ConfigError(f"data show needs --n of 1 or more, and was given {n}")
+    say("\n\n".join(map(render_example, load_stream(source)[:n])))
+    return 0
+
+
+def _write(words: list[str]) -> int:
+    from pmi_kernel.data import load_data, write_examples
+    from pmi_kernel.data.layouts import LAYOUTS
+
+    def arguments(source: Name, out: File, layout: Layout = "") -> tuple[str, Path, str]:
+        """Write the questions of a data source to a file, in any layout.
+
+        Args:
+            source: As --data of pmi run, for instance world:hops=3,n=40,mentions=paraphrased.
+            out: File to write: .json, .jsonl or .tsv, maybe with .gz.
+            layout: The layout; by default HotpotQA's, or where that would lose something our own.
+        """
+        return source, out, layout
+
+    source, out, layout = parse(arguments, words, "data write")
+    _check_writable(out)
+    if layout and layout not in LAYOUTS:
+        raise ConfigError(f"--layout is {shown(layout)}: no such layout ({', '.join(LAYOUTS)})")
+    examples = load_data(source).examples
+    write_examples(examples, out, layout)
+    say(f"{out}: {len(examples)} questions")
+    return 0
 
 
 def _synth(words: list[str]) -> int:
@@ -95,26 +174,16 @@ def _synth(words: list[str]) -> int:
     return 0
 
 
-def _write(words: list[str]) -> int:
-    from pmi_kernel.data import load_examples, write_examples
+def _arranged(source: str, layout: str, start: int | None, end: int | None) -> str:
+    from pmi_kernel.data.derived import rows_of
 
-    def write(source: Annotated[str, tyro.conf.Positional], out: File) -> tuple[str, Path]:
-        """Write the questions of a data source to a file in HotpotQA's layout.
-
-        Args:
-            source: As --data of pmi run, for instance world:hops=3,n=40,mentions=paraphrased.
-            out: File to write, .json or .jsonl.
-        """
-        return source, out
-
-    source, out = parse(write, words, "data write")
-    _check_writable(out)
-    examples = load_examples(source)
-    write_examples(examples, out)
-    say(f"{out}: {len(examples)} questions")
-    return 0
+    return rows_of(f"as:{layout}:{source}" if layout else source, start, end)
 
 
 def _check_writable(out: Path) -> None:
-    if out.suffix not in (".json", ".jsonl"):
-        raise ConfigError(f"{shown(str(out))}: --out must end in .json or .jsonl")
+    from pmi_kernel.data.writing import SUFFIXES, suffix_of
+
+    if not suffix_of(out):
+        raise ConfigError(
+            f"{shown(str(out))}: --out must end in {', '.join(SUFFIXES)}, or one of these with .gz"
+        )

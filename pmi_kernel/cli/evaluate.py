@@ -55,9 +55,9 @@ def run(words: list[str]) -> int:
 
 
 def _would_run(settings: Any, config: SystemConfig) -> dict[str, str]:
-    from pmi_kernel.data import load_examples
+    from pmi_kernel.data import load_stream
 
-    num = len(load_examples(settings.data))
+    num = len(load_stream(settings.source))
     asked = num if settings.limit is None else min(num, settings.limit)
     return {
         "system": config.system,

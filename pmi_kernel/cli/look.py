@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
@@ -172,31 +172,58 @@ def compare(words: list[str]) -> int:
             tyro.conf.arg(metavar="RUN [RUN ...]", help_behavior_hint=""),
         ],
         force: bool = False,
+        style: Literal["paired", "regrad"] = "paired",
         csv: OptionalFile = None,
         latex: OptionalFile = None,
         html: OptionalFile = None,
-    ) -> tuple[tuple[Path, ...], bool, dict[str, Path | None]]:
+    ) -> tuple[tuple[Path, ...], bool, str, dict[str, Path | None]]:
         """Compare runs on the episodes that they share; each is held against the first.
 
         Args:
             runs: Run directories.
             force: Compare runs over different data files too, by episode id, and runs whose outputs
                 without a whole answer count differently.
+            style: paired, or regrad: the table of retrievable gradients' authors, a row a run over
+                any data, EM, F1, precision and recall with two decimals and their mean.
             csv: Write the table here, as CSV.
             latex: Write the table here, as LaTeX.
             html: Write a page that needs no network here.
         """
-        return runs, force, {"csv": csv, "latex": latex, "html": html}
+        return runs, force, style, {"csv": csv, "latex": latex, "html": html}
 
-    runs, is_forced, targets = parse(arguments, words, "compare")
+    runs, is_forced, style, targets = parse(arguments, words, "compare")
     if not runs:
         raise ConfigError("name one run or more")
+    if style == "regrad":
+        return _compare_as_regrad(runs, targets)
     comparison = comparing.compare(runs, is_forced=is_forced)
     say(comparison.render())
     texts = {
         "csv": lambda: comparison.frame().to_csv(index=False),
         "latex": lambda: comparison.frame().to_latex(index=False, float_format="%.2f", escape=True),
         "html": lambda: page("Runs compared", compared_nodes(comparison)),
+    }
+    for kind, path in targets.items():
+        if path is not None:
+            path.write_text(texts[kind](), encoding="utf-8")
+            say(f"written to {path}")
+    return 0
+
+
+def _compare_as_regrad(runs: tuple[Path, ...], targets: Mapping[str, Path | None]) -> int:
+    import pandas as pd
+
+    from pmi_kernel.reports.regrad_style import regrad_table
+    from pmi_kernel.reports.tables import render_table
+
+    if targets["html"]:
+        raise ConfigError("--style regrad has no page; write it with --csv or --latex")
+    table = regrad_table(runs)
+    say(f"{render_table(table.columns, table.rows)}\n\n{table.caption}")
+    frame = pd.DataFrame(table.rows, columns=list(table.columns))
+    texts = {
+        "csv": lambda: frame.to_csv(index=False),
+        "latex": lambda: frame.to_latex(index=False, escape=True),
     }
     for kind, path in targets.items():
         if path is not None:

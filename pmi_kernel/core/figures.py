@@ -88,6 +88,9 @@ FIGURES: Mapping[str, Figure] = {
     "em": _higher("EM", score_spec=".0f"),
     "f1": _higher("F1", score_spec=".2f"),
     "sub_em": _higher("sub-span EM", score_spec=".0f"),
+    "accuracy": _higher("accuracy", score_spec=".0f"),
+    "macro_f1": _higher("macro-F1"),
+    "subspan_em": _higher("best sub-span EM", score_spec=".0f"),
     "seconds_s": _cost("seconds", "s/episode", ".1f"),
     "tokens": _cost("tokens", "tokens/episode", ".0f"),
     "attached_mb": _cost("MB", "MB/episode", ".1f"),
@@ -151,3 +154,6 @@ FIGURES: Mapping[str, Figure] = {
 
 SCORES = ("em", "f1", "sub_em")
 """The scores that are shown of an episode and of a run."""
+
+OWN_SCORES = ("accuracy", "subspan_em")
+"""The scores that some data sets have beside these, as their own metric has it."""

@@ -55,9 +55,14 @@ def score_answer(prediction: str, answers: Sequence[str]) -> AnswerScore:
 
 
 def _overlap(predicted: str, gold: str) -> tuple[float, float, float]:
-    """Token F1, precision and recall of two normalised texts."""
+    """Token F1, precision and recall of two normalised texts, with the rule of yes and no."""
     if predicted != gold and (predicted in _CLOSED or gold in _CLOSED):
         return 0.0, 0.0, 0.0
+    return token_overlap(predicted, gold)
+
+
+def token_overlap(predicted: str, gold: str) -> tuple[float, float, float]:
+    """Return token F1, precision and recall of two normalised texts, each in [0, 1]."""
     predicted_tokens, gold_tokens = predicted.split(), gold.split()
     num_same = (Counter(predicted_tokens) & Counter(gold_tokens)).total()
     if num_same == 0:

@@ -42,6 +42,13 @@ def fetched_dir(name: str) -> Path:
     return Path(home) / "pmi-workbench" / name
 
 
+def cache_dir() -> Path:
+    """Return the workbench's cache: `$PMI_CACHE`, else `pmi-workbench` in the user's cache."""
+    if own := os.environ.get("PMI_CACHE"):
+        return Path(own)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pmi-workbench"
+
+
 def copy_notebooks(to: Path) -> None:
     """Copy the notebooks, and the runs that they open, to where a user can change them.
 

@@ -15,9 +15,9 @@ class EvalResult:
         episode_id: The task's id.
         prediction: What the system answered.
         answers: The accepted gold answers.
-        scores: In [0, 1], by name: `em` and `f1` with its `precision` and `recall` (official
-            HotpotQA exact match and token F1), and `sub_em` (whether a normalised gold answer
-            stands within the prediction).
+        scores: In [0, 1], by name: `em` and `f1` with its `precision` and `recall`, by the data
+            set's official metric, `sub_em` (whether a normalised gold answer stands within the
+            prediction), and the metric's own score where it has one (`core.scoring`).
         end_reason: Why the episode ended.
         type: The data set's question type.
         level: The data set's difficulty.
@@ -27,6 +27,7 @@ class EvalResult:
         costs: Summed measures of all steps, with units in the keys; `controls_passed_over` counts
             questions that could not serve as control because their context tells the answer.
         known: What a model is expected to answer from its pretraining, as in `Gold`; else empty.
+        metric: The official metric, a name of `core.scoring.METRICS`.
         supporting_facts: The gold sentences, as in `Gold`; none where the record is older.
     """
 
@@ -42,6 +43,7 @@ class EvalResult:
     num_injections: int
     costs: Mapping[str, float] = field(default_factory=dict)
     known: str = ""
+    metric: str = "hotpotqa"
     supporting_facts: tuple[SupportingFact, ...] = ()
 
     @property

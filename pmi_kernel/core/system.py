@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+from pmi_kernel.core.answers import FREE, AnswerForm
 from pmi_kernel.core.probe import GoldScore
 from pmi_kernel.core.settings import SystemConfig
-from pmi_kernel.core.task import Task
+from pmi_kernel.core.task import Example, Task
 from pmi_kernel.core.trace import Step
 
 if TYPE_CHECKING:
@@ -68,13 +69,23 @@ class Question:
 
     Attributes:
         text: The question.
-        gold: The answer to be scored after it; empty for none: it is then asked briefly.
+        gold: The answer to be scored after it, as it is given; empty for none: it is then asked
+            briefly.
         evidence: What is shown before it; None for the question alone.
+        form: What may be answered.
     """
 
     text: str
     gold: str = ""
     evidence: str | None = None
+    form: AnswerForm = FREE
+
+    @classmethod
+    def of(cls, example: Example, evidence: str | None = None) -> "Question":
+        """Return an example's question, with its first gold answer."""
+        task = example.task
+        gold = task.form.given(example.gold.answers[0])
+        return cls(task.question, gold, evidence, task.form)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from pmi_kernel.core.answers import FREE, AnswerForm
+
 
 @dataclass(frozen=True, slots=True)
 class Paragraph:
@@ -18,11 +20,19 @@ class Paragraph:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What a system may see of a question: id, question and context paragraphs; no gold."""
+    """What a system may see of a question; no gold.
+
+    Attributes:
+        id: Unlike any other of its data set.
+        question: The question.
+        context: Its own paragraphs; maybe none.
+        form: What may be answered.
+    """
 
     id: str
     question: str
-    context: tuple[Paragraph, ...]
+    context: tuple[Paragraph, ...] = ()
+    form: AnswerForm = FREE
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +48,7 @@ class Gold:
     """What only metrics and probes may see.
 
     Attributes:
-        answers: Accepted answers, one or more.
+        answers: Accepted answers, one or more; of a choice, the text of the right option.
         supporting_facts: The gold sentences.
         known: What a language model is expected to answer from its pretraining, where the context
             tells otherwise; else empty.
@@ -51,9 +61,18 @@ class Gold:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A task with its gold, and the data set's own labels for it."""
+    """A task with its gold, the data set's own labels for it, and how it is scored.
+
+    Attributes:
+        task: What a system sees.
+        gold: What it does not.
+        type: The data set's question type; empty where it has none.
+        level: Its difficulty; empty where it has none.
+        metric: The official metric of its data set, a name of `core.scoring.METRICS`.
+    """
 
     task: Task
     gold: Gold
     type: str = ""
     level: str = ""
+    metric: str = "hotpotqa"

@@ -25,12 +25,14 @@ class Passage:
     """One paragraph as a search ranked it.
 
     Attributes:
-        index: Position of the paragraph in `Task.context`.
+        index: Position of the paragraph in `Task.context`, or the passage's row in a corpus.
         title: Its title.
         text: What of it became evidence; empty when it was left out.
         score: The retriever's score (higher is better; scale depends on the retriever).
         rank: 1 for the best.
         use: Whether it was used whole, cut at `max_chars`, or left out.
+        source: The corpus's index and the passage's id in it, as in `wiki/886`; empty for one of
+            the task's own.
     """
 
     index: int
@@ -39,6 +41,7 @@ class Passage:
     score: float
     rank: int
     use: PassageUse
+    source: str = ""
 
 
 class ActionKind(StrEnum):
@@ -49,12 +52,16 @@ class ActionKind(StrEnum):
 
 
 class ParseOutcome(StrEnum):
-    """How reading an action from model output ended."""
+    """How reading an action from model output ended.
+
+    NOT_ALLOWED: an answer that is none of those that the question admits.
+    """
 
     OK = "ok"
     NO_ACTION = "no_action"
     UNCLOSED = "unclosed"
     EMPTY_ARGUMENT = "empty_argument"
+    NOT_ALLOWED = "not_allowed"
 
 
 @dataclass(frozen=True, slots=True)

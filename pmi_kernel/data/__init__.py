@@ -1,6 +1,6 @@
-"""Data: reading, checking, fetching and inventing questions in HotpotQA's official layout."""
+"""Data: reading, checking, fetching, inventing and writing questions of many sets and layouts."""
 
-from pmi_kernel.data.hotpot import write_examples
+from pmi_kernel.data.examples import Examples
 from pmi_kernel.data.sources import (
     Data,
     data_hash,
@@ -9,9 +9,11 @@ from pmi_kernel.data.sources import (
     load_stream,
     resolve_source,
 )
+from pmi_kernel.data.writing import write_examples
 
 __all__ = [
     "Data",
+    "Examples",
     "data_hash",
     "load_data",
     "load_examples",

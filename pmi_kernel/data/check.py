@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
+from pmi_kernel.core.answers import AnswerKind
 from pmi_kernel.core.errors import DataError
 from pmi_kernel.core.metrics import normalize_answer
 from pmi_kernel.core.task import Example
 from pmi_kernel.core.text import shown
-from pmi_kernel.data.limits import DataLimits
-from pmi_kernel.data.passages import parse_record
-from pmi_kernel.data.sources import raw_records, resolve_source
+from pmi_kernel.data.questions import QuestionFile
+from pmi_kernel.data.sets import split_named
+from pmi_kernel.data.sources import open_file, read_any, resolve_source
 
 _LISTED = 20
 
@@ -24,41 +25,65 @@ class DataReport:
     Attributes:
         source: The file or the settings.
         sha256: As `data_hash`.
+        layout: The file's layout; empty where it is not read from a file.
         num_examples: Valid examples.
+        num_expected: How many the official file has, where a set is named and that is known.
+        metrics: Count by official metric.
+        forms: Count by answer kind.
         types: Count by question type.
         levels: Count by level.
         answer_kinds: Count of yes/no answers, of spans that stand in the context, and of others.
         paragraphs: Fewest, median and most paragraphs of a question.
         num_words: Words of all paragraphs.
+        missing: The file that its layout has beside it and that is not there; mostly empty.
+        twice: One line for each record that says the same as one before it.
         problems: One line for each invalid record.
     """
 
     source: str
     sha256: str
+    layout: str
     num_examples: int
+    num_expected: int | None
+    metrics: dict[str, int]
+    forms: dict[str, int]
     types: dict[str, int]
     levels: dict[str, int]
     answer_kinds: dict[str, int]
     paragraphs: tuple[int, float, int]
     num_words: int
+    missing: str
+    twice: tuple[str, ...]
     problems: tuple[str, ...]
 
     def render(self) -> str:
         """Return the report as lines of text."""
         low, middle, high = self.paragraphs
+        expected = ""
+        if self.num_expected not in (None, self.num_examples):
+            expected = f" (the official file has {self.num_expected:,})"
         lines = [
-            f"{self.source}: {self.num_examples} valid examples, {len(self.problems)} invalid",
+            f"{self.source}: {self.num_examples} valid examples{expected}, "
+            f"{len(self.problems)} invalid",
             f"  sha256      {self.sha256}",
+            *([f"  layout      {self.layout}"] if self.layout else []),
+            f"  kinds       {_counts(self.forms)}",
+            f"  metric      {_counts(self.metrics)}",
             f"  types       {_counts(self.types)}",
             f"  levels      {_counts(self.levels)}",
             f"  answers     {_counts(self.answer_kinds)}",
             f"  paragraphs  {low} to {high} a question, median {middle:g}",
             f"  words       {self.num_words}",
-            *(f"  invalid: {problem}" for problem in self.problems[:_LISTED]),
+            *([f"  missing: {self.missing} beside it, with aliases"] if self.missing else []),
+            *_listed("twice", self.twice),
+            *_listed("invalid", self.problems),
         ]
-        if len(self.problems) > _LISTED:
-            lines.append(f"  and {len(self.problems) - _LISTED} more")
         return "\n".join(lines)
+
+
+def _listed(name: str, lines: tuple[str, ...]) -> list[str]:
+    more = [f"  and {len(lines) - _LISTED} more"] if len(lines) > _LISTED else []
+    return [*(f"  {name}: {line}" for line in lines[:_LISTED]), *more]
 
 
 def describe(source: str | Path) -> DataReport:
@@ -67,36 +92,55 @@ def describe(source: str | Path) -> DataReport:
     Raises:
         DataError: The settings are not right, or the file is missing or cannot be read to its end.
     """
-    limits, digest = DataLimits.from_environment(), hashlib.sha256()
-    examples: list[Example] = []
+    digest, file = hashlib.sha256(), open_file(source)
+    counts = {name: Counter[str]() for name in ("metric", "form", "type", "level", "answer")}
     problems: list[str] = []
-    seen: set[str] = set()
-    for where, record in raw_records(source, limits, watch=digest.update):
-        try:
-            example = parse_record(record, where, limits)
-        except DataError as error:
-            problems.append(str(error))
+    sizes: list[int] = []
+    num_words = 0
+    for _, found in read_any(source, file, watch=digest.update):
+        if isinstance(found, DataError):
+            problems.append(str(found))
             continue
-        if example.task.id in seen:
-            problems.append(f"{where}, field '_id': {shown(example.task.id)} stands there twice")
-            continue
-        seen.add(example.task.id)
-        examples.append(example)
-    sizes = [len(example.task.context) for example in examples] or [0]
+        task = found.task
+        counts["metric"][found.metric] += 1
+        counts["form"][task.form.kind] += 1
+        counts["type"][found.type] += 1
+        counts["level"][found.level] += 1
+        counts["answer"][_answer_kind(found)] += 1
+        sizes.append(len(task.context))
+        num_words += sum(len(paragraph.text.split()) for paragraph in task.context)
     return DataReport(
         source=resolve_source(str(source)),
         sha256=digest.hexdigest(),
-        num_examples=len(examples),
-        types=dict(Counter(example.type for example in examples)),
-        levels=dict(Counter(example.level for example in examples)),
-        answer_kinds=dict(Counter(_answer_kind(example) for example in examples)),
-        paragraphs=(min(sizes), median(sizes), max(sizes)),
-        num_words=sum(len(p.text.split()) for e in examples for p in e.task.context),
+        layout=file.layout.name if file and file.layout else "",
+        num_examples=len(sizes),
+        num_expected=_num_expected(str(source), file),
+        metrics=dict(counts["metric"]),
+        forms=dict(counts["form"]),
+        types=dict(counts["type"]),
+        levels=dict(counts["level"]),
+        answer_kinds=dict(counts["answer"]),
+        paragraphs=(min(sizes, default=0), median(sizes or [0]), max(sizes, default=0)),
+        num_words=num_words,
+        missing=file.missing if file else "",
+        twice=tuple(file.twice) if file else (),
         problems=tuple(problems),
     )
 
 
+def _num_expected(source: str, file: QuestionFile | None) -> int | None:
+    """How many records the official file has that a set's name stands for."""
+    if (found := split_named(source)) is None or file is None:
+        return None
+    split = found[0].splits[found[1]]
+    return split.num_records if file.path.name == split.file else None
+
+
 def _answer_kind(example: Example) -> str:
+    if example.task.form.kind is AnswerKind.CHOICE:
+        return f"one of {len(example.task.form.options)}"
+    if not example.task.context:
+        return "no context"
     gold = normalize_answer(example.gold.answers[0])
     if gold in ("yes", "no"):
         return gold
@@ -107,7 +151,7 @@ def _answer_kind(example: Example) -> str:
 def _counts(counts: dict[str, int]) -> str:
     words = [f"{_plain(name)} {number}" for name, number in sorted(counts.items())]
     more = [f"and {len(words) - _LISTED} more"] if len(words) > _LISTED else []
-    return ", ".join([*words[:_LISTED], *more])
+    return ", ".join([*words[:_LISTED], *more]) or "-"
 
 
 def _plain(name: str) -> str:

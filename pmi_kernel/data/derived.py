@@ -1,35 +1,62 @@
-"""Questions made of other questions: the first ones, several files' in turn, others' contexts.
+"""Questions made of other questions: some rows, several files' in turn, others' contexts.
 
 - `first:N:SOURCE`: the first N questions.
+- `rows:A-B:SOURCE`: those from row A (0 for the first) to before row B; to the end without B.
 - `only:ID:SOURCE`: the question of this id; `%3A` stands for a colon in it.
+- `gold:SOURCE`: each question with its gold paragraphs alone.
 - `mix:FILE,FILE,...`: a question of each in turn, its id behind the file's folder and name.
 - `shift:SOURCE`: each question with the context of the one before it, the first with the last's.
 - `mixed:SHARE:SOURCE`: the next question's first paragraphs in place of the last SHARE of each
   context.
 
-They can be nested: `shift:first:300:FILE`.
+They can be nested: `shift:first:300:FILE`. None reads a question before it is asked for.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import zip_longest
 from pathlib import Path
 from urllib.parse import unquote
 
 from pmi_kernel.core.errors import DataError
 from pmi_kernel.core.task import Example
+from pmi_kernel.data.examples import Examples
 
-Load = Callable[[str], Sequence[Example]]
+Load = Callable[[str], Examples]
 
-_NAMES = ("first", "only", "mix", "shift", "mixed")
+_MIX = "mix"
+
+
+@dataclass(frozen=True, slots=True)
+class _Arranged:
+    """One way to arrange a source's questions anew.
+
+    Attributes:
+        form: How it is spelled, for messages.
+        setting: What its setting has to match; None where it has none.
+        arrange: Returns the questions of a source, arranged by the setting.
+    """
+
+    form: str
+    setting: re.Pattern[str] | None
+    arrange: Callable[[str, Examples], Examples]
 
 
 def is_derived(source: str) -> bool:
     """Return whether a data source is made of others."""
-    return source.partition(":")[0] in _NAMES and ":" in source
+    name, colon, _ = source.partition(":")
+    return bool(colon) and (name in _ARRANGED or name == _MIX)
 
 
-def derive(source: str, load: Load) -> list[Example]:
+def rows_of(source: str, start: int | None, end: int | None) -> str:
+    """Return the source of a source's rows from `start` (0 by default) to before `end`."""
+    if start is None and end is None:
+        return source
+    return f"rows:{start or 0}-{'' if end is None else end}:{source}"
+
+
+def derive(source: str, load: Load) -> Examples:
     """Return the questions of a derived source.
 
     Args:
@@ -40,28 +67,12 @@ def derive(source: str, load: Load) -> list[Example]:
         DataError: The source is not of its form, or what it is made of cannot be read.
     """
     name, setting, parts = _parsed(source)
-    if name == "mix":
+    if name == _MIX:
         return _mix(parts, load)
-    examples = list(load(parts[0]))
-    if name == "first":
-        return examples[: int(setting)]
-    if name == "only":
-        found = [example for example in examples if example.task.id == unquote(setting)]
-        if not found:
-            raise DataError(f"{source}: none of {len(examples)} questions has the id {setting}")
-        return found
-    if len(examples) < 2:
-        raise DataError(f"{source}: one question has no neighbour; two or more are needed")
-    if name == "shift":
-        return [
-            _with_context_of(example, other, len(other.task.context))
-            for example, other in zip(examples, [examples[-1], *examples[:-1]], strict=True)
-        ]
-    share = float(setting)
-    return [
-        _with_context_of(example, other, round(share * len(example.task.context)))
-        for example, other in zip(examples, [*examples[1:], examples[0]], strict=True)
-    ]
+    try:
+        return _ARRANGED[name].arrange(setting, load(parts[0]))
+    except ValueError as error:
+        raise DataError(f"{source}: {error}") from None
 
 
 def only(id_: str, source: str) -> str:
@@ -83,42 +94,105 @@ def resolved(source: str, resolve: Callable[[str], str]) -> str:
 def _parsed(source: str) -> tuple[str, str, list[str]]:
     """The name, the setting (empty where it has none) and the sources that it is made of."""
     name, _, rest = source.partition(":")
-    if name == "mix":
+    if name == _MIX:
         parts = rest.split(",")
         if len(parts) < 2 or not all(parts) or any(":" in part for part in parts):
             raise DataError(f"{source}: expected mix:FILE,FILE,... (names or paths, two or more)")
         return name, "", parts
-    if name == "shift":
-        if not rest:
-            raise DataError(f"{source}: expected shift:SOURCE")
-        return name, "", [rest]
-    setting, _, rest = rest.partition(":")
-    if name == "only":
-        if not setting or not rest:
-            raise DataError(f"{source}: expected only:ID:SOURCE")
-        return name, setting, [rest]
-    try:
-        value = int(setting) if name == "first" else float(setting)
-    except ValueError:
-        value = -1
-    if not rest or not (value >= 1 if name == "first" else 0 <= value <= 1):
-        wanted = (
-            "first:N:SOURCE, N of 1 or more" if name == "first" else "mixed:SHARE:SOURCE, 0 to 1"
-        )
-        raise DataError(f"{source}: expected {wanted}")
+    kind, setting = _ARRANGED[name], ""
+    if kind.setting is not None:
+        setting, _, rest = rest.partition(":")
+    if not rest or (kind.setting and not kind.setting.fullmatch(setting)):
+        raise DataError(f"{source}: expected {kind.form}")
     return name, setting, [rest]
 
 
-def _mix(parts: Sequence[str], load: Load) -> list[Example]:
+def _first(setting: str, examples: Examples) -> Examples:
+    return examples[: int(setting)]
+
+
+def _rows(setting: str, examples: Examples) -> Examples:
+    start, _, end = setting.partition("-")
+    found = examples[int(start) : int(end) if end else None]
+    if not found:
+        raise ValueError(f"there are {len(examples)} questions, so these rows hold none")
+    return found
+
+
+def _only(setting: str, examples: Examples) -> Examples:
+    id_ = unquote(setting)
+    if id_ not in examples.ids:
+        raise ValueError(f"none of {len(examples)} questions has the id {setting}")
+    place = list(examples.ids).index(id_)
+    return examples[place : place + 1]
+
+
+def _gold(setting: str, examples: Examples) -> Examples:
+    def at(place: int) -> Example:
+        one = examples[place]
+        titles = {fact.title for fact in one.gold.supporting_facts}
+        context = tuple(paragraph for paragraph in one.task.context if paragraph.title in titles)
+        return replace(one, task=replace(one.task, context=context))
+
+    return Examples(examples.ids, at)
+
+
+def _shift(setting: str, examples: Examples) -> Examples:
+    _check_neighbours(examples)
+
+    def at(place: int) -> Example:
+        other = examples[place - 1]  # -1 is the last
+        return _with_context_of(examples[place], other, len(other.task.context))
+
+    return Examples(examples.ids, at)
+
+
+def _mixed(setting: str, examples: Examples) -> Examples:
+    _check_neighbours(examples)
+    share = float(setting)
+
+    def at(place: int) -> Example:
+        own, other = examples[place], examples[(place + 1) % len(examples)]
+        return _with_context_of(own, other, round(share * len(own.task.context)))
+
+    return Examples(examples.ids, at)
+
+
+def _check_neighbours(examples: Examples) -> None:
+    if len(examples) < 2:
+        raise ValueError("one question has no neighbour; two or more are needed")
+
+
+_COUNT = re.compile(r"0*[1-9]\d{0,17}", re.ASCII)
+_ROWS = re.compile(r"\d{1,18}-(\d{1,18})?", re.ASCII)
+_SHARE = re.compile(r"0*(0|0?\.\d+|0\.|1(\.0*)?)", re.ASCII)
+
+_ARRANGED: Mapping[str, _Arranged] = {
+    "first": _Arranged("first:N:SOURCE, N of 1 or more", _COUNT, _first),
+    "rows": _Arranged("rows:A-B:SOURCE, from row A (0 is the first) to before B", _ROWS, _rows),
+    "only": _Arranged("only:ID:SOURCE", re.compile(".+", re.DOTALL), _only),
+    "gold": _Arranged("gold:SOURCE", None, _gold),
+    "shift": _Arranged("shift:SOURCE", None, _shift),
+    "mixed": _Arranged("mixed:SHARE:SOURCE, 0 to 1", _SHARE, _mixed),
+}
+
+
+def _mix(parts: Sequence[str], load: Load) -> Examples:
     """A question of each source in turn, while they last."""
     labels = [_label(part) for part in parts]
     if twice := {label for label in labels if labels.count(label) > 1}:
         raise DataError(f"mix: two sources are called {min(twice)!r}; their questions' ids collide")
-    named = [
-        [replace(one, task=replace(one.task, id=f"{label}/{one.task.id}")) for one in load(part)]
-        for label, part in zip(labels, parts, strict=True)
-    ]
-    return [example for turn in zip_longest(*named) for example in turn if example is not None]
+    loaded = [load(part) for part in parts]
+    columns = [[(source, row) for row in range(len(one))] for source, one in enumerate(loaded)]
+    order = [place for turn in zip_longest(*columns) for place in turn if place is not None]
+    ids = [f"{labels[source]}/{loaded[source].ids[row]}" for source, row in order]
+
+    def at(place: int) -> Example:
+        source, row = order[place]
+        one = loaded[source][row]
+        return replace(one, task=replace(one.task, id=ids[place]))
+
+    return Examples(ids, at)
 
 
 def _label(source: str) -> str:

@@ -1,86 +1,100 @@
-"""The official HotpotQA files: downloaded once, resumed when broken off, checked to be whole."""
+"""A set's official files: downloaded once, resumed when broken off, checked to be whole.
 
+What a person has to get is checked and recorded in the same way once it is there.
+"""
+
+import hashlib
 import json
 import time
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 
 import requests
 from tqdm.auto import tqdm
 
 from pmi_kernel.core.errors import DataError
-from pmi_kernel.core.places import fetched_dir
+from pmi_kernel.core.text import shown
 from pmi_kernel.data.limits import DataLimits
-from pmi_kernel.data.sources import data_hash, load_data
+from pmi_kernel.data.questions import QuestionFile
+from pmi_kernel.data.sets import SETS, DataSet, Split
 
 _TIMEOUT_S = 30
 _BLOCK_BYTES = 8192
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
-    """A file to fetch: its address and how many records it must hold."""
-
-    url: str
-    num_records: int
-
-    @property
-    def filename(self) -> str:
-        """Last part of the address."""
-        return self.url.rsplit("/", 1)[-1]
-
-
-HOTPOTQA: tuple[Source, ...] = (
-    Source("http://curtis.ml.cmu.edu/datasets/hotpot/hotpot_dev_distractor_v1.json", 7_405),
-    Source("http://curtis.ml.cmu.edu/datasets/hotpot/hotpot_train_v1.1.json", 90_447),
-)
-"""The dev-distractor and train files (Yang et al. 2018; CC BY-SA 4.0)."""
-
-
-def fetch(sources: tuple[Source, ...] = HOTPOTQA, folder: Path | None = None) -> list[Path]:
-    """Return the files, downloading what is not there yet, by default to `fetched_dir`.
-
-    A file counts as there when its hash is the one that was recorded after its download. A download
-    that broke off leaves a `.part` file, which the next call goes on with if the server's file is
-    still the same.
+def set_named(name: str) -> DataSet:
+    """Return a set of the registry.
 
     Raises:
-        DataError: The network failed, what came is not whole, or a file was changed since.
+        DataError: There is none of that name.
     """
-    folder = folder or fetched_dir("hotpotqa")
+    if name not in SETS:
+        raise DataError(f"{shown(name)}: no such data set (there are {', '.join(SETS)})")
+    return SETS[name]
+
+
+def fetch(dataset: DataSet, *, say: Callable[[str], object] = lambda text: None) -> list[Path]:
+    """Return a set's files, whole and valid, downloading what is not there yet.
+
+    A file counts as there when its hash is the one that was recorded after its download. A download
+    that broke off leaves a `part.` file, which the next call goes on with if the server's file is
+    still the same.
+
+    Args:
+        dataset: The set.
+        say: Told of what is to be got by hand and is not there.
+
+    Raises:
+        DataError: The network failed, what came is not whole, a file was changed since, or nothing
+            is there of a set that a person has to get: says what to get and where to put it.
+    """
+    folder, found = dataset.folder, []
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        return [_fetch_one(source, folder / source.filename) for source in sources]
+        for name, split in dataset.splits.items():
+            path = folder / split.file
+            if split.url or path.is_file():
+                found.append(_fetch_one(dataset, split, path))
+            else:
+                say(f"{dataset.name}, {name}: {path} is not there")
     except OSError as error:
         raise DataError(f"{folder}: cannot be written to ({error.strerror})") from None
+    if not found:
+        raise DataError(f"{dataset.name} cannot be fetched: {dataset.to_get()}")
+    return found
 
 
-def _fetch_one(source: Source, path: Path) -> Path:
+def _fetch_one(dataset: DataSet, split: Split, path: Path) -> Path:
     record = path.with_name(path.name + ".sha256.json")
     if path.exists() and record.exists():
-        known, found = _recorded(record), data_hash(path)
+        known, found = _recorded(record), _hash(path)
         if known != found:
             raise DataError(
                 f"{path}: changed since it was fetched (sha256 {found}, recorded {known}); "
                 "delete it to fetch it again"
             )
         return path
-    part = path.with_name(path.name + ".part.json")
-    if not path.exists():
-        _download(source.url, part)
-        sha256 = _checked_hash(part, source)
-        part.replace(path)
+    if path.exists():
+        num_records = _checked(dataset, split, path)
     else:
-        sha256 = _checked_hash(path, source)
+        part = path.with_name(f"part.{path.name}")
+        _download(split.url, part)
+        num_records = _checked(dataset, split, part)
+        part.replace(path)
     state = {
-        "url": source.url,
-        "sha256": sha256,
+        "url": split.url,
+        "sha256": _hash(path),
         "bytes": path.stat().st_size,
-        "records": source.num_records,
+        "records": num_records,
         "fetched": time.strftime("%Y-%m-%d"),
     }
     record.write_text(json.dumps(state, indent=2) + "\n", encoding="utf-8")
     return path
+
+
+def _hash(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _recorded(record: Path) -> str:
@@ -92,14 +106,15 @@ def _recorded(record: Path) -> str:
         ) from None
 
 
-def _checked_hash(path: Path, source: Source) -> str:
-    data = load_data(path)
-    if len(data.examples) != source.num_records:
+def _checked(dataset: DataSet, split: Split, path: Path) -> int:
+    """How many records a file holds, all of them valid."""
+    num_records = sum(1 for _ in QuestionFile(path, dataset=dataset).read())
+    if split.num_records not in (None, num_records):
         raise DataError(
-            f"{path}: holds {len(data.examples)} records, expected {source.num_records}; "
+            f"{path}: holds {num_records:,} records, expected {split.num_records:,}; "
             "delete it and retry"
         )
-    return data.sha256
+    return num_records
 
 
 def _download(url: str, part: Path) -> None:

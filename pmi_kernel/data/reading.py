@@ -1,70 +1,127 @@
-"""The raw records of a `.json` or `.jsonl` file, plain or gzipped.
+"""A data file, `.json`, `.jsonl` or `.tsv`, plain or gzipped: read once, and a record of it again.
 
-A file is read once, in pieces: what is hashed is what was decoded, and no more than one record is
-held. JSON is taken strictly: no `NaN`, no name twice in one object.
+What is hashed is what was decoded, and no more than one record is held.
 """
 
 import gzip
 import io
-import json
+import os
+import weakref
 import zlib
+from array import array
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, BinaryIO, NoReturn
+from tempfile import TemporaryFile
+from typing import Any, BinaryIO
 
 from pmi_kernel.core.errors import DataError
-from pmi_kernel.core.text import shown
+from pmi_kernel.data.decoding import Decoder, JsonLines, JsonRecords, Raw, TabSeparated
 from pmi_kernel.data.limits import DataLimits
 
 _BLOCK = 1 << 16
-_SPACE = " \t\n\r"
-_MOST_DIGITS = 18
+_DECODERS: dict[str, type[Decoder]] = {
+    ".json": JsonRecords,
+    ".jsonl": JsonLines,
+    ".tsv": TabSeparated,
+}
 
 
-def read_raw(
-    path: Path, limits: DataLimits, *, watch: Callable[[memoryview], object] = len
-) -> Iterator[tuple[str, object]]:
-    """Yield (where, record) for each record of a file, unchecked.
+class DataFile:
+    """The records of a file.
 
     Args:
         path: The file.
         limits: The most to read.
-        watch: Shown every byte of the file as it lies there, in order, once all are yielded.
+        decoder: How it is written, where its name does not tell.
+        is_kept: Whether records are to be had again. The file then stays open until this object is
+            gone, so that one which takes its place changes nothing; a gzipped one is unpacked into
+            a temporary file without a name.
 
     Raises:
-        DataError: The file cannot be read, is over a limit, is not whole JSON, gzip or UTF-8, or
-            is empty.
+        DataError: The file's name ends in none of `.json .jsonl .tsv` (plain or with `.gz`).
     """
-    name = path.name.removesuffix(".gz")
-    if not name.endswith((".json", ".jsonl")):
-        raise DataError(f"{path}: expected a .json or .jsonl file, plain or with .gz")
-    num_bytes = number = 0
 
-    def count(block: memoryview) -> None:
-        nonlocal num_bytes
-        num_bytes += len(block)
-        if num_bytes > limits.mb * 1_000_000:
-            raise DataError(f"{path}: {limits.over('mb')}")
+    def __init__(
+        self,
+        path: Path,
+        limits: DataLimits,
+        decoder: type[Decoder] | None = None,
+        *,
+        is_kept: bool = False,
+    ) -> None:
+        decoder = decoder or _DECODERS.get(Path(path.name.removesuffix(".gz")).suffix)
+        if decoder is None:
+            raise DataError(f"{path}: expected a .json, .jsonl or .tsv file, plain or with .gz")
+        self.path = path
+        self._limits, self._is_kept = limits, is_kept
+        self._decoder = decoder(path, limits)
+        self._descriptor = -1
+        self._starts, self._sizes = array("Q"), array("L")
 
-    try:
-        with path.open("rb", buffering=0) as opened:
-            stored: io.BufferedIOBase = io.BufferedReader(_Watched(opened, watch), _BLOCK)
-            if path.name.endswith(".gz"):
-                stored = gzip.GzipFile(fileobj=stored)
-            file: BinaryIO = io.BufferedReader(_Watched(stored, count), _BLOCK)
-            records = _lines if name.endswith(".jsonl") else _elements
-            for number, found in enumerate(records(file, path, limits), start=1):
-                if number > limits.records:
-                    raise DataError(f"{path}: {limits.over('records')}")
-                yield found
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: not UTF-8 after record {number} ({error.reason})") from None
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise DataError(f"{path}: broken gzip file ({error}); is it truncated?") from None
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from None
-    if number == 0:
-        raise DataError(f"{path}: holds no records")
+    def records(self, *, watch: Callable[[memoryview], object] = len) -> Iterator[Raw]:
+        """Yield each record, unchecked.
+
+        Args:
+            watch: Shown every byte of the file as it lies there, in order, once all are yielded.
+
+        Raises:
+            DataError: The file cannot be read, is over a limit, is not whole JSON, gzip or UTF-8,
+                or is empty.
+        """
+        path, number = self.path, 0
+        is_packed = path.name.endswith(".gz")
+        num_bytes, unpacked = 0, None
+
+        def count(block: memoryview) -> None:
+            nonlocal num_bytes
+            num_bytes += len(block)
+            if num_bytes > self._limits.mb * 1_000_000:
+                raise DataError(f"{path}: {self._limits.over('mb')}")
+            if unpacked is not None:
+                unpacked.write(block)
+
+        try:
+            with ExitStack() as stack:
+                opened = stack.enter_context(path.open("rb", buffering=0))
+                stored: io.BufferedIOBase = io.BufferedReader(_Watched(opened, watch), _BLOCK)
+                if is_packed:
+                    stored = gzip.GzipFile(fileobj=stored)
+                if is_packed and self._is_kept:
+                    unpacked = stack.enter_context(TemporaryFile(buffering=0))
+                if self._is_kept:
+                    self._descriptor = os.dup((unpacked or opened).fileno())
+                    weakref.finalize(self, os.close, self._descriptor)
+                file: BinaryIO = io.BufferedReader(_Watched(stored, count), _BLOCK)
+                for number, raw in enumerate(self._decoder.records(file), start=1):
+                    if number > self._limits.records:
+                        raise DataError(f"{path}: {self._limits.over('records')}")
+                    yield raw
+        except UnicodeDecodeError as error:
+            raise DataError(f"{path}: not UTF-8 after record {number} ({error.reason})") from None
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+            raise DataError(f"{path}: broken gzip file ({error}); is it truncated?") from None
+        except OSError as error:
+            raise DataError(f"{path}: cannot be read ({error.strerror})") from None
+        if number == 0:
+            raise DataError(f"{path}: holds no records")
+
+    def remember(self, raw: Raw) -> None:
+        """Note where a record stands, so that `again` finds it; they are numbered from 0."""
+        self._starts.append(raw.start)
+        self._sizes.append(raw.size)
+
+    def again(self, number: int) -> object:
+        """Return the value of a record that was noted; threads may ask at once.
+
+        Raises:
+            DataError: The file's bytes were changed meanwhile.
+        """
+        data = os.pread(self._descriptor, self._sizes[number], self._starts[number])
+        try:
+            return self._decoder.again(data.decode())
+        except (ValueError, RecursionError):
+            raise DataError(f"{self.path}: was changed while it was used; start anew") from None
 
 
 class _Watched(io.RawIOBase):
@@ -80,138 +137,3 @@ class _Watched(io.RawIOBase):
         size = int(self._file.readinto(buffer))
         self._watch(memoryview(buffer)[:size])
         return size
-
-
-def _lines(file: BinaryIO, path: Path, limits: DataLimits) -> Iterator[tuple[str, object]]:
-    """Yield the record of each line that is not blank."""
-    number, most = 0, limits.record_mb * 1_000_000
-    while line := file.readline(most + 1):
-        number += 1
-        where = f"{path}: line {number}"
-        if len(line) > most:
-            raise DataError(f"{where}: {limits.over('record_mb')}")
-        if not line.strip():
-            continue
-        try:
-            text = line.decode("utf-8-sig" if number == 1 else "utf-8")
-            yield where, _decoded(_JSON.decode, text, where)
-        except UnicodeDecodeError as error:
-            raise DataError(
-                f"{where}: not UTF-8 ({error.reason} at byte {error.start + 1})"
-            ) from None
-        except json.JSONDecodeError as error:
-            raise _not_whole(path, number, error.colno, error.msg) from None
-
-
-def _elements(file: BinaryIO, path: Path, limits: DataLimits) -> Iterator[tuple[str, object]]:
-    """Yield the elements of the file's one JSON array."""
-    window = _Window(io.TextIOWrapper(file, encoding="utf-8-sig", newline=""), path, limits)
-    if window.peek() not in ("[", ""):
-        raise DataError(f"{path}: expected one JSON array of records")
-    window.take("[")
-    number, is_more = 0, window.peek() != "]"
-    while is_more:
-        number += 1
-        where = f"{path}: record {number}"
-        yield where, window.value(where)
-        if is_more := window.peek() != "]":
-            window.take(",")
-    window.take("]")
-    if window.peek():
-        window.fail("extra data")
-
-
-class _Window:
-    """The part of a text that is being decoded."""
-
-    def __init__(self, file: io.TextIOBase, path: Path, limits: DataLimits) -> None:
-        self._file, self._path, self._limits = file, path, limits
-        self._text, self._line, self._column = "", 1, 1
-
-    def peek(self) -> str:
-        """Skip white space and return the character after it; '' at the end."""
-        while True:
-            self._drop(len(self._text) - len(self._text.lstrip(_SPACE)))
-            if self._text or not self._grow():
-                return self._text[:1]
-
-    def take(self, character: str) -> None:
-        """Go beyond an expected character."""
-        if self.peek() != character:
-            self.fail(f"expected {character!r}")
-        self._drop(1)
-
-    def value(self, where: str) -> object:
-        """Go beyond one JSON value and return it."""
-        self.peek()
-        most = self._limits.record_mb * 1_000_000
-        while True:
-            try:
-                value, end = _decoded(_JSON.raw_decode, self._text, where)
-            except json.JSONDecodeError as error:
-                # It may be cut off where the window ends, so what is wrong is known at the end.
-                is_over = len(self._text) > most
-                if is_over or not self._grow():
-                    self._drop(error.pos)
-                    too_long = f", or {self._limits.over('record_mb')}" if is_over else ""
-                    self.fail(error.msg + too_long)
-                continue
-            if end > most:
-                raise DataError(f"{where}: {self._limits.over('record_mb')}")
-            if end < len(self._text) or not self._grow():  # a number may go on
-                self._drop(end)
-                return value
-
-    def fail(self, problem: str) -> NoReturn:
-        """Refuse what comes next."""
-        raise _not_whole(self._path, self._line, self._column, problem)
-
-    def _grow(self) -> bool:
-        block = self._file.read(max(_BLOCK, len(self._text)))  # doubled, or long ones take squares
-        self._text += block
-        return bool(block)
-
-    def _drop(self, size: int) -> None:
-        gone, self._text = self._text[:size], self._text[size:]
-        self._line += gone.count("\n")
-        self._column = size - gone.rfind("\n") + ("\n" not in gone) * (self._column - 1)
-
-
-def _decoded(decode: Callable[[str], Any], text: str, where: str) -> Any:
-    try:
-        return decode(text)
-    except RecursionError:
-        raise DataError(f"{where}: nested too deeply") from None
-    except json.JSONDecodeError:
-        raise
-    except ValueError as error:
-        raise DataError(f"{where}: {error}") from None
-
-
-def _not_whole(path: Path, line: int, column: int, problem: str) -> DataError:
-    return DataError(
-        f"{path}: not whole JSON at line {line}, column {column} ({problem}); "
-        "is the file truncated?"
-    )
-
-
-def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    names: dict[str, object] = {}
-    for name, value in pairs:
-        if name in names:
-            raise ValueError(f"field {shown(name)} stands there twice")
-        names[name] = value
-    return names
-
-
-def _integer(digits: str) -> int:
-    if len(digits) > _MOST_DIGITS:
-        raise ValueError(f"holds an integer of {len(digits)} digits")
-    return int(digits)
-
-
-def _constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")
-
-
-_JSON = json.JSONDecoder(object_pairs_hook=_object, parse_int=_integer, parse_constant=_constant)

@@ -6,16 +6,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pmi_kernel.core.errors import DataError
-from pmi_kernel.core.places import fetched_dir, resource
+from pmi_kernel.core.places import resource
 from pmi_kernel.core.task import Example
 from pmi_kernel.core.text import is_text, shown
 from pmi_kernel.data.derived import derive, is_derived, resolved
-from pmi_kernel.data.hotpot import render_examples, to_record
-from pmi_kernel.data.limits import DataLimits
-from pmi_kernel.data.passages import parse_record
-from pmi_kernel.data.reading import read_raw
-from pmi_kernel.data.worlds import WorldStream, generate
+from pmi_kernel.data.examples import Examples
+from pmi_kernel.data.layouts import LAYOUTS
+from pmi_kernel.data.questions import QuestionFile
+from pmi_kernel.data.sets import SETS, split_named
+from pmi_kernel.data.worlds import WorldStream
 from pmi_kernel.data.worlds.settings import SCHEME, parse_loaded, parse_source
+from pmi_kernel.data.writing import render_examples
+
+_AS = "as:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +26,12 @@ class Data:
     """Every example of a data source, and what it was read from.
 
     Attributes:
-        examples: In the file's order.
+        examples: In the file's order, read when they are asked for.
         sha256: As `data_hash`, of the bytes that were decoded.
         source: As `resolve_source`.
     """
 
-    examples: tuple[Example, ...]
+    examples: Examples
     sha256: str
     source: str
 
@@ -36,13 +39,15 @@ class Data:
 def load_data(source: str | Path) -> Data:
     """Return every example of a data source; nothing is returned unless all of it is valid.
 
-    A file is read once, so examples and hash belong together even if it is being written to.
+    A file is read once to check it, so examples and hash belong together even if it is replaced
+    meanwhile; then each example when it is asked for.
 
     Args:
-        source: `sample` (the embedded default), `hotpotqa`, `hotpotqa-train`, a path (HotpotQA's
-            layout, or questions with their passages: `data.passages`); fictional worlds: `world:`
-            and settings (`WorldSettings`), as in `world:hops=3,n=40,seed=1`; or questions made of
-            others: `first: mix: shift: mixed:` (`data.derived`).
+        source: `sample` (the embedded default); a data set's name, with `-train` for that split
+            (`data.sets`); a path, whose layout is recognised (`data.layouts`); `as:NAME:FILE`, a
+            file of a set or in a layout of that name; fictional worlds: `world:` and settings
+            (`WorldSettings`), as in `world:hops=3,n=40,seed=1`; or questions made of others:
+            `first: rows: mix: shift: mixed:` (`data.derived`).
 
     Raises:
         DataError: The settings are not right, or ask for more than can be made at once; or the file
@@ -50,62 +55,59 @@ def load_data(source: str | Path) -> Data:
             (from 1) and the field.
     """
     whole, digest = resolve_source(str(source)), hashlib.sha256()
-    if (made := _made(source)) is not None:
-        digest.update(render_examples(made).encode())
-        return Data(tuple(made), digest.hexdigest(), whole)
-    found: dict[str, tuple[str, Example]] = {}
-    limits = DataLimits.from_environment()
-    for where, record in read_raw(_path(source), limits, watch=digest.update):
-        example = parse_record(record, where, limits)
-        id_ = example.task.id
-        if id_ in found:
-            raise DataError(f"{where}, field '_id': {shown(id_)} stands at {found[id_][0]} already")
-        found[id_] = (where.rsplit(": ", 1)[-1], example)
-    return Data(tuple(example for _, example in found.values()), digest.hexdigest(), whole)
+    if _is_made(str(source)):
+        examples = _opened(str(source))
+        for piece in render_examples(examples):
+            digest.update(piece.encode())
+    else:
+        examples = _opened(str(source), digest.update)
+    return Data(examples, digest.hexdigest(), whole)
 
 
 def load_examples(source: str | Path) -> list[Example]:
-    """Return every example of a data source.
+    """Return every example of a data source, read at once.
 
     Raises:
         DataError: As `load_data`.
     """
-    return list(load_data(source).examples)
+    file = open_file(source)
+    return list(_opened(str(source)) if file is None else file.read())
 
 
 def load_stream(source: str | Path) -> Sequence[Example]:
-    """Return every example of a data source; those of worlds are made as they are taken.
+    """Return every example of a data source, each read or made when it is taken.
 
     So worlds can have millions of questions: nothing is held, and any number can be asked for.
 
     Raises:
-        DataError: As `load_data`, which reads any other source.
+        DataError: As `load_data`.
     """
     if _is_world(source):
         return WorldStream(parse_source(str(source)))
-    return load_data(source).examples
+    return _opened(str(source))
 
 
-def raw_records(
-    source: str | Path, limits: DataLimits, *, watch: Callable[[bytes | memoryview], object]
-) -> Iterator[tuple[str, object]]:
-    """Yield (where, record) for each record of a data source, unchecked.
+def read_any(
+    source: str | Path, file: QuestionFile | None, *, watch: Callable[[bytes | memoryview], object]
+) -> Iterator[tuple[str, Example | DataError]]:
+    """Yield (where, example) for each record of a data source; for an invalid one, its error.
 
     Args:
         source: As `load_data`.
-        limits: The most to read.
+        file: The file that it is read from, as `open_file` has it.
         watch: Shown what `data_hash` hashes, once all are yielded.
 
     Raises:
         DataError: The settings are not right, or the file cannot be read to its end.
     """
-    made = _made(source)
-    if made is None:
-        yield from read_raw(_path(source), limits, watch=watch)
+    if file is not None:
+        yield from file.read_any(watch=watch)
         return
-    watch(render_examples(made).encode())
-    for number, example in enumerate(made, start=1):
-        yield f"{source}: record {number}", to_record(example)
+    examples = _opened(str(source))
+    for piece in render_examples(examples):
+        watch(piece.encode())
+    for number, example in enumerate(examples, start=1):
+        yield f"{source}: record {number}", example
 
 
 def resolve_source(source: str) -> str:
@@ -121,48 +123,84 @@ def resolve_source(source: str) -> str:
         return parse_source(source).source
     if is_derived(source):
         return resolved(source, resolve_source)
+    if source.startswith(_AS):
+        name, file = _as(source)
+        return f"{_AS}{name}:{resolve_source(file)}"
     path = _path(source)
-    return source if source in _named() else str(path.resolve())
+    return source if _is_named(source) else str(path.resolve())
 
 
 def data_hash(source: str | Path) -> str:
     """Return the sha256 of a data file's bytes; of what is made, of the `.json` file it makes.
 
+    Where `as:` gives a file's questions another answer kind or metric than it has by itself, the
+    name is part of what is hashed.
+
     Raises:
-        DataError: The settings are not right, or the file cannot be read.
+        DataError: As `load_data`.
     """
-    if _is_world(source) or is_derived(str(source)):
-        return load_data(source).sha256
-    path = _path(source)
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from None
+    return load_data(source).sha256
+
+
+def open_file(source: str | Path, *, is_kept: bool = False) -> QuestionFile | None:
+    """Return the file that a source is read from, see `QuestionFile`; None of one that is made.
+
+    Raises:
+        DataError: It is not there.
+    """
+    told, layout, dataset = str(source), None, None
+    if _is_made(told):
+        return None
+    if told.startswith(_AS):
+        name, told = _as(told)
+        dataset, layout = SETS.get(name), None if name in SETS else LAYOUTS[name]
+    elif found := split_named(told):
+        dataset = found[0]
+    return QuestionFile(_path(told), layout=layout, dataset=dataset, is_kept=is_kept)
+
+
+def _opened(source: str, watch: Callable[[memoryview], object] = len) -> Examples:
+    """The questions of a source, all of them checked."""
+    if _is_world(source):
+        stream = WorldStream(parse_loaded(source))
+        return Examples(stream.ids(), stream.__getitem__)
+    file = open_file(source, is_kept=True)
+    if file is None:
+        return derive(source, _opened)
+    for _ in file.read(watch=watch):
+        pass
+    return Examples(file.ids, file.again)
 
 
 def _is_world(source: str | Path) -> bool:
     return str(source).startswith(SCHEME)
 
 
-def _made(source: str | Path) -> list[Example] | None:
-    """The questions of a source that is not read from one file."""
-    if _is_world(source):
-        return generate(parse_loaded(str(source)))
-    return derive(str(source), load_examples) if is_derived(str(source)) else None
+def _is_made(source: str) -> bool:
+    """Whether a source is not read from one file."""
+    return _is_world(source) or is_derived(source)
 
 
-def _named() -> dict[str, Path]:
-    return {
-        "sample": resource("data/sample/fictional_60.json"),
-        "hotpotqa": fetched_dir("hotpotqa") / "hotpot_dev_distractor_v1.json",
-        "hotpotqa-train": fetched_dir("hotpotqa") / "hotpot_train_v1.1.json",
-    }
+def _is_named(source: str) -> bool:
+    return source == "sample" or split_named(source) is not None
+
+
+def _as(source: str) -> tuple[str, str]:
+    """The name and the file of `as:NAME:FILE`."""
+    name, _, file = source.removeprefix(_AS).partition(":")
+    if not file or (name not in SETS and name not in LAYOUTS):
+        names = ", ".join(dict.fromkeys((*SETS, *LAYOUTS)))
+        raise DataError(f"{source}: expected as:NAME:FILE, NAME of a set or a layout ({names})")
+    if _is_made(file) or file.startswith(_AS):
+        raise DataError(f"{source}: as: is said of a file; put it innermost, as in first:5:as:...")
+    return name, file
 
 
 def _path(source: str | Path) -> Path:
-    named = _named()
-    path = named.get(str(source), Path(source))
+    found = split_named(str(source))
+    path = found[0].path(found[1]) if found else Path(source)
+    if str(source) == "sample":
+        path = resource("data/sample/fictional_60.json")
     if not is_text(str(path)):
         raise DataError(f"{shown(str(path))}: the path is not valid text")
     try:
@@ -172,9 +210,9 @@ def _path(source: str | Path) -> Path:
             raise DataError(f"{shown(str(path))}: expected a file, found a directory")
     except OSError as error:
         raise DataError(f"{shown(str(path))}: {error.strerror}") from None
-    if str(source) in named and str(source) != "sample":
-        raise DataError(f"{source}: not here yet; run `pmi data fetch hotpotqa`")
+    if found:
+        raise DataError(f"{source}: not here yet; {found[0].to_get()}")
     raise DataError(
-        f"{shown(str(path))}: no such file (names are {', '.join(named)}; fictional worlds are "
-        f"{SCHEME}name=value,...)"
+        f"{shown(str(path))}: no such file, and no data set of that name (`pmi data list` lists "
+        f"them; fictional worlds are {SCHEME}name=value,...)"
     )

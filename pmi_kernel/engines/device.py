@@ -11,7 +11,8 @@ from pathlib import Path
 import torch
 
 from pmi_kernel.core.errors import ConfigError
-from pmi_kernel.engines.models import cache_dir, write_whole
+from pmi_kernel.core.places import cache_dir
+from pmi_kernel.engines.models import write_whole
 
 _PROBE = """
 import json, time, torch

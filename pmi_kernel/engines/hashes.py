@@ -6,7 +6,8 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from pmi_kernel.engines.models import cache_dir, write_whole
+from pmi_kernel.core.places import cache_dir
+from pmi_kernel.engines.models import write_whole
 
 _OTHER_FILES = (
     "added_tokens.json",

@@ -11,9 +11,9 @@ import torch
 from torch import nn
 
 from pmi_kernel.core.errors import EngineError
+from pmi_kernel.core.places import cache_dir
 from pmi_kernel.engines.base import Adapter
 from pmi_kernel.engines.compute import computing
-from pmi_kernel.engines.models import cache_dir
 from pmi_kernel.lora.rows import LoraRows
 from pmi_kernel.lora.weights import LoraWeights
 

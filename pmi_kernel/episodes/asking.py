@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from pmi_kernel.core import progress
+from pmi_kernel.core.answers import FREE, AnswerForm
 from pmi_kernel.core.metrics import score_answer
 from pmi_kernel.core.probe import GoldScore, Recall, UnrelatedAnswer
 from pmi_kernel.core.system import Asks, Question
@@ -45,6 +46,7 @@ def recall(
     gold: str,
     state: object = None,
     *,
+    form: AnswerForm = FREE,
     evidence: str | None = None,
 ) -> list[Recall]:
     """Return the answer to each question and the gold answer's score after it.
@@ -54,16 +56,17 @@ def recall(
         questions: The questions.
         gold: The gold answer of all of them.
         state: The memory in force.
+        form: What may be answered; of a choice, both answers are told without their letters.
         evidence: What to show before each; None for the questions alone.
 
     Raises:
         EngineError: As `Asks.ask`.
     """
     progress.check()
-    asked = [Question(question, gold, evidence) for question in questions]
+    asked = [Question(question, form.given(gold), evidence, form) for question in questions]
     replies = system.ask(asked, state)
     return [
-        Recall(one.text, reply.answer, reply.gold or GoldScore((), ()))
+        Recall(one.text, form.bare(reply.answer), reply.gold or GoldScore((), ()))
         for one, reply in zip(asked, replies, strict=True)
     ]
 

@@ -1,12 +1,12 @@
 """One driver for everything: the notebook steps an `Episode`, the batch runs it."""
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Protocol, Self
 
 from pmi_kernel.core import progress
-from pmi_kernel.core.metrics import score_answer
 from pmi_kernel.core.probe import Probe
 from pmi_kernel.core.result import EvalResult
+from pmi_kernel.core.scoring import score
 from pmi_kernel.core.system import System
 from pmi_kernel.core.task import Example
 from pmi_kernel.core.trace import UNKNOWN, EndReason, Step, StepKind, Trace
@@ -134,7 +134,6 @@ def evaluate(example: Example, trace: Trace) -> EvalResult:
     Raises:
         ValueError: The trace has no end yet.
     """
-    score = score_answer(trace.prediction, example.gold.answers)
     costs: dict[str, float] = {}
     for step in trace.steps:
         for name, value in step.measures.items():
@@ -144,7 +143,7 @@ def evaluate(example: Example, trace: Trace) -> EvalResult:
         episode_id=example.task.id,
         prediction=trace.prediction,
         answers=example.gold.answers,
-        scores=asdict(score),
+        scores=score(trace.prediction, example),
         end_reason=trace.end_reason,
         type=example.type,
         level=example.level,
@@ -153,5 +152,6 @@ def evaluate(example: Example, trace: Trace) -> EvalResult:
         num_injections=kinds.count(StepKind.INJECT),
         costs=costs,
         known=example.gold.known,
+        metric=example.metric,
         supporting_facts=example.gold.supporting_facts,
     )

@@ -136,11 +136,14 @@ class Prober:
 
     def _state(self, state: object, part: Within) -> ProbeState:
         system, gold = self._system, self._example.gold.answers[0]
-        question, rephrasings = self._example.task.question, self._rephrasings or ()
+        task, rephrasings = self._example.task, self._rephrasings or ()
+        question, form = task.question, task.form
         # Apart, or the short prompts would be padded to the length of the one with evidence.
-        (with_evidence,) = recall(system, [question], gold, state, evidence=self._evidence)
+        (with_evidence,) = recall(
+            system, [question], gold, state, form=form, evidence=self._evidence
+        )
         part.advance()
-        alone, *rephrased = recall(system, [question, *rephrasings], gold, state)
+        alone, *rephrased = recall(system, [question, *rephrasings], gold, state, form=form)
         part.advance(1 + len(rephrased))
         unrelated = ask_well_known(system, state)
         part.advance(len(unrelated))

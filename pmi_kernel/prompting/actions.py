@@ -8,6 +8,7 @@ may not hold another action's tag, so `<search>a<answer>b</answer></search>` is 
 
 import re
 
+from pmi_kernel.core.answers import FREE, AnswerForm
 from pmi_kernel.core.trace import Action, ActionKind, ParseOutcome
 
 ACTION_STOPS = ("</search>", "</answer>")
@@ -32,11 +33,25 @@ def parse_action(text: str) -> Action:
     return Action(kind, argument, ParseOutcome.OK)
 
 
-def action_regex(max_chars: int) -> str:
+def action_regex(max_chars: int, form: AnswerForm = FREE) -> str:
     """Return a regex, for guided decoding, of exactly one action with a one-line argument.
 
     Args:
-        max_chars: Most characters of the argument, at least 1.
+        max_chars: Most characters of the argument, at least 1; of an answer, if it is free text.
+        form: What may be answered.
     """
-    argument = rf"[^<>\s][^<>\r\n]{{0,{max_chars - 1}}}"
-    return f"(<search>{argument}</search>|<answer>{argument}</answer>)"
+    return f"(<search>{_line(max_chars)}</search>|{answer_regex(max_chars, form)})"
+
+
+def answer_regex(max_chars: int, form: AnswerForm = FREE) -> str:
+    """Return a regex of an answer within its tags; see `action_regex`."""
+    return f"<answer>({value_regex(form) or _line(max_chars)})</answer>"
+
+
+def value_regex(form: AnswerForm) -> str:
+    """Return a regex of what may be answered; empty of free text."""
+    return "|".join(map(re.escape, form.allowed))
+
+
+def _line(max_chars: int) -> str:
+    return rf"[^<>\s][^<>\r\n]{{0,{max_chars - 1}}}"

@@ -4,8 +4,9 @@ Their facts are fictional and stand in no data set, so they give nothing away.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from pmi_kernel.core.answers import FREE, AnswerForm, AnswerKind
 from pmi_kernel.prompting.messages import Message, Prompt
 
 
@@ -17,6 +18,7 @@ class Shot:
     searches: tuple[tuple[str, str], ...]
     note: str
     answer: str
+    form: AnswerForm = FREE
 
     @property
     def evidence(self) -> str:
@@ -26,7 +28,7 @@ class Shot:
     @property
     def reply(self) -> str:
         """The turn that ends it."""
-        return f"<answer>{self.answer}</answer>"
+        return f"<answer>{self.form.given(self.answer)}</answer>"
 
 
 SHOTS: tuple[Shot, ...] = (
@@ -72,6 +74,65 @@ SHOTS: tuple[Shot, ...] = (
 )
 
 MAX_SHOTS = len(SHOTS)
+
+_FENLOW = SHOTS[1]
+_LABELLED = (
+    Shot(
+        question="Did Quill Tarvane grow up in the town where The Amber Ladder was printed?",
+        searches=(
+            (
+                "Quill Tarvane grow up town The Amber Ladder printed",
+                "Quill Tarvane: Quill Tarvane is a novelist. Tarvane grew up in Ostermoor.\n"
+                "The Amber Ladder: The Amber Ladder was printed in Ostermoor. It sold badly.",
+            ),
+        ),
+        note="Quill Tarvane grew up in Ostermoor. The Amber Ladder was printed in Ostermoor.",
+        answer="yes",
+    ),
+    _FENLOW,
+)
+"""Of yes and no."""
+_UNDECIDED = Shot(
+    question="Does the oil of the marl thistle shorten a fever?",
+    searches=(
+        (
+            "oil marl thistle shorten fever",
+            "Marl thistle: In one trial the oil of the marl thistle shortened a fever by a day.\n"
+            "Fever trials: A second trial of the oil of the marl thistle found no difference.",
+        ),
+    ),
+    note="One trial of the oil of the marl thistle shortened a fever. A second found nothing.",
+    answer="maybe",
+)
+_OPTIONS = (
+    ("Fenlow", "Ostermoor", "Dunmarsh"),
+    ("1871", "1902", "1888", "1915"),
+    ("Quill Tarvane", "Odo Fenn", "Maud Harrick", "Isolde Brack"),
+)
+_CHOICES = (
+    SHOTS[0],
+    replace(
+        _FENLOW,
+        question="In which year was the Harrick Tower finished?",
+        note="The Harrick Tower was finished in 1902.",
+        answer="1902",
+    ),
+    SHOTS[2],
+)
+_SHOTS = {
+    AnswerKind.FREE: SHOTS,
+    AnswerKind.YES_NO: _LABELLED,
+    AnswerKind.YES_NO_MAYBE: (*_LABELLED, _UNDECIDED),
+    AnswerKind.CHOICE: tuple(
+        replace(shot, form=AnswerForm(AnswerKind.CHOICE, options))
+        for shot, options in zip(_CHOICES, _OPTIONS, strict=True)
+    ),
+}
+
+
+def shots_of(form: AnswerForm) -> tuple[Shot, ...]:
+    """Return worked examples that are answered as a question is, at most `MAX_SHOTS`."""
+    return _SHOTS[form.kind]
 
 
 def few_shot(system: str, shown: Iterable[tuple[str, str]], asked: str) -> Prompt:

@@ -107,11 +107,12 @@ def blame(out: Path) -> list[Blamed]:
             f"{source} is no longer what {out} was run over (sha256 {known[:12]} then, "
             f"{data.sha256[:12]} now); put the file back as it was"
         )
-    examples = {example.task.id: example for example in data.examples}
-    if not any(examples[id_].gold.supporting_facts for id_ in results if id_ in examples):
+    examples = data.examples
+    asked = set(examples.ids)
+    if not any(examples.by_id(id_).gold.supporting_facts for id_ in results if id_ in asked):
         raise DataError(f"{source} has no supporting facts to tell the stages by")
     return [
-        Blamed(id_, blame_episode(trace, results[id_], examples[id_]))
+        Blamed(id_, blame_episode(trace, results[id_], examples.by_id(id_)))
         for trace in read_records(Trace, out / f"{TRACES}.jsonl")
         for id_ in [trace.task.id]
         if id_ in results

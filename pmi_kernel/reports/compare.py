@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pmi_kernel.core.errors import ConfigError, DataError
-from pmi_kernel.core.figures import FIGURES, SCORES
+from pmi_kernel.core.figures import FIGURES, OWN_SCORES, SCORES
 from pmi_kernel.core.result import EvalResult
+from pmi_kernel.core.scoring import is_labelled, macro_f1
 from pmi_kernel.reports.intervals import Interval, bootstrap, mcnemar, mean_of
 from pmi_kernel.reports.summary import COUNTS_AS, ending_rule
 from pmi_kernel.reports.tables import Table, render_table
@@ -33,6 +34,8 @@ class RunScores:
         em: Official exact match.
         f1: Official F1.
         sub_em: Sub-span exact match.
+        own: The data set's own scores, where every episode has them.
+        macro_f1: Mean of the labels' F1; None where not every answer is a label.
         seconds_s: Mean seconds per episode, all stages.
         tokens: Mean tokens per episode, prompts, outputs and training.
         attached_mb: Mean megabytes of memory attached per episode.
@@ -45,6 +48,8 @@ class RunScores:
     em: Interval
     f1: Interval
     sub_em: Interval
+    own: Mapping[str, Interval]
+    macro_f1: float | None
     seconds_s: float
     tokens: float
     attached_mb: float
@@ -89,11 +94,15 @@ class Comparison:
 
     def tables(self) -> dict[str, Table]:
         """Return the scores with the costs, and each run minus the first, paired by episode."""
+        own = [name for name in OWN_SCORES if all(name in run.own for run in self.runs)]
+        macro = ["macro_f1"] if all(run.macro_f1 is not None for run in self.runs) else []
         scores = [
             (
                 run.name,
                 str(run.num_episodes),
                 *(getattr(run, name).show(name) for name in SCORES),
+                *(run.own[name].show(name) for name in own),
+                *(FIGURES[name].show(run.macro_f1) for name in macro),
                 *(FIGURES[name].show(getattr(run, name)) for name in COSTS),
             )
             for run in self.runs
@@ -109,7 +118,7 @@ class Comparison:
             )
             for one in self.differences
         ]
-        labels = [FIGURES[name].label for name in (*SCORES, *COSTS)]
+        labels = [FIGURES[name].label for name in (*SCORES, *own, *macro, *COSTS)]
         tables = {"scores": Table(self.caption, ("run", "n", *labels), scores)}
         if differences:
             columns = ("paired difference", *labels[:2], "McNemar p", "wins", "losses")
@@ -142,6 +151,10 @@ class Comparison:
             row: dict[str, Any] = {"run": run.name, "system": run.system, "n": run.num_episodes}
             for name in SCORES:
                 row |= _percent(FIGURES[name].label, getattr(run, name))
+            for name, score in run.own.items():
+                row |= _percent(FIGURES[name].label, score)
+            if run.macro_f1 is not None:
+                row[FIGURES["macro_f1"].label] = 100 * run.macro_f1
             row |= {FIGURES[name].unit: getattr(run, name) for name in COSTS}
             if difference := against.get(run.name):
                 row |= {
@@ -241,6 +254,14 @@ def run_scores(name: str, record: Mapping[str, Any], results: Sequence[EvalResul
         em=mean("em"),
         f1=mean("f1"),
         sub_em=mean("sub_em"),
+        own={
+            name: mean(name)
+            for name in OWN_SCORES
+            if all(name in result.scores for result in results)
+        },
+        macro_f1=macro_f1((result.answers[0], result.prediction) for result in results)
+        if all(map(is_labelled, results))
+        else None,
         seconds_s=mean_cost("_s"),
         tokens=mean_cost("_tokens"),
         attached_mb=mean_cost("_bytes") / 1e6,

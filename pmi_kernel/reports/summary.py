@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pmi_kernel.core.figures import FIGURES, SCORES
+from pmi_kernel.core.figures import FIGURES, OWN_SCORES, SCORES
 from pmi_kernel.core.settings import SystemConfig
 from pmi_kernel.systems import SYSTEMS, config_class
 
@@ -31,11 +31,12 @@ def render_summary(summary: Mapping[str, Any], out: Path) -> str:
     """Return what a run came to, as a few lines."""
     ends = ", ".join(f"{name} {count}" for name, count in summary["end_reasons"].items())
     stages = ", ".join(f"{name} {value:.1f}" for name, value in summary["seconds_by_stage"].items())
-    scores = [f"{FIGURES[name].label} {FIGURES[name].show(summary[name])}" for name in SCORES]
+    names = [*SCORES, *(name for name in (*OWN_SCORES, "macro_f1") if name in summary)]
+    scores = [f"{FIGURES[name].label} {FIGURES[name].show(summary[name])}" for name in names]
     lines = [
         f"{summary['system']}: {summary['num_episodes']} episodes done, "
         f"{summary['num_pending']} pending, {summary['num_errors']} failed now",
-        f"  {'  '.join(scores)}  (percent; official HotpotQA EM and F1)",
+        f"  {'  '.join(scores)}  (percent; {_by(summary)})",
         f"  ends: {ends or '-'}; searches {summary['num_searches']}, "
         f"injections {summary['num_injections']}; an output without a whole answer counts as "
         f"{COUNTS_AS[ending_rule(summary)]}",
@@ -50,6 +51,14 @@ def render_summary(summary: Mapping[str, Any], out: Path) -> str:
         lines.append(f"  by {len(provenance) + 1} versions of the program: see its provenance")
     lines.append(f"  written to {out}/ (summary.json, eval_results.jsonl, episode_trace.jsonl)")
     return "\n".join(lines)
+
+
+def _by(summary: Mapping[str, Any]) -> str:
+    """By which metrics the scores are; a summary of old is by HotpotQA's."""
+    metrics = list(summary.get("metrics", {})) or ["hotpotqa"]
+    if metrics == ["hotpotqa"]:
+        return "official HotpotQA EM and F1"
+    return f"official metric{'s' if len(metrics) > 1 else ''}: {', '.join(metrics)}"
 
 
 def _measuring(probes: Mapping[str, Any] | None) -> str:

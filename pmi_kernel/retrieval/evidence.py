@@ -15,12 +15,15 @@ class Evidence:
     """What a search found.
 
     Attributes:
-        passages: Every paragraph of the context in rank order, with its use.
+        passages: What was ranked, best first, each with its use: every paragraph of the context,
+            or the best of a corpus.
         cut_chars: Characters of the top passages that `max_chars` left out.
+        paragraphs: Those that the passages are of, whole.
     """
 
     passages: tuple[Passage, ...]
     cut_chars: int
+    paragraphs: tuple[Paragraph, ...]
 
     @property
     def text(self) -> str:
@@ -35,19 +38,25 @@ class Evidence:
             "retrieve_s": retrieve_s,
         }
 
-    def sentences(self, context: Sequence[Paragraph]) -> list[str]:
-        """Return the evidence's whole sentences in rank order; `context` as it was searched."""
+    def sentences(self) -> list[str]:
+        """Return the evidence's whole sentences in rank order."""
         return [
             sentence
-            for passage in self.passages
-            for sentence, end in _ends(context[passage.index])
+            for passage, paragraph in zip(self.passages, self.paragraphs, strict=True)
+            for sentence, end in _ends(paragraph)
             if end <= len(passage.text)
         ]
 
 
 def evidence_text(passages: Sequence[Passage]) -> str:
-    """Return one line for each passage that is not left out, `title: text`."""
-    return "\n".join(f"{p.title}: {p.text}" for p in passages if p.use is not PassageUse.LEFT_OUT)
+    """Return one line for each passage that is not left out, as `evidence_lines`."""
+    return "\n".join(evidence_lines(passages))
+
+
+def evidence_lines(passages: Sequence[Passage]) -> tuple[str, ...]:
+    """Return each passage that is not left out as `title: text`, or as its text if it has none."""
+    used = (one for one in passages if one.use is not PassageUse.LEFT_OUT)
+    return tuple(f"{one.title}: {one.text}" if one.title else one.text for one in used)
 
 
 def retrieve(
@@ -58,10 +67,10 @@ def retrieve(
     topk: int,
     max_chars: int,
 ) -> Evidence:
-    """Return the evidence for a query; equal scores keep the paragraphs' own order.
+    """Return the evidence for a query.
 
     Args:
-        retriever: Scores the paragraphs.
+        retriever: Ranks the paragraphs.
         query: The query.
         context: The question's own paragraphs.
         topk: Passages to use.
@@ -70,29 +79,29 @@ def retrieve(
             end; passages after it are left out.
     """
     progress.at(progress.Phase.SEARCHING)
-    scores = retriever.scores(query, context)
-    order = sorted(range(len(context)), key=lambda index: -scores[index])
+    ranked = retriever.search(query, context, topk)
     passages, room, cut_chars = [], max_chars, 0
-    for rank, index in enumerate(order, start=1):
-        paragraph = context[index]
+    for rank, one in enumerate(ranked, start=1):
+        paragraph = one.paragraph
         text = ""
         if rank <= topk:
-            room -= len(paragraph.title) + 2 + (rank > 1)
+            room -= (len(paragraph.title) + 2) * bool(paragraph.title) + (rank > 1)
             text = _cut(paragraph, room)
             cut_chars += len(paragraph.text) - len(text)
             room = room - len(text) if text == paragraph.text else 0
         use = PassageUse.USED if text == paragraph.text else PassageUse.CUT
         passages.append(
             Passage(
-                index=index,
+                index=one.index,
                 title=paragraph.title,
                 text=text,
-                score=scores[index],
+                score=one.score,
                 rank=rank,
                 use=use if text else PassageUse.LEFT_OUT,
+                source=one.source,
             )
         )
-    return Evidence(tuple(passages), cut_chars)
+    return Evidence(tuple(passages), cut_chars, tuple(one.paragraph for one in ranked))
 
 
 def _cut(paragraph: Paragraph, max_chars: int) -> str:

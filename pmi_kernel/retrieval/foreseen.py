@@ -2,7 +2,7 @@
 
 from pmi_kernel.core.task import Task
 from pmi_kernel.core.trace import Step, StepKind
-from pmi_kernel.retrieval import make_retriever, make_step0_query, retrieve
+from pmi_kernel.retrieval import make_step0_query, retrieve
 from pmi_kernel.retrieval.config import RetrievalConfig
 
 
@@ -10,7 +10,7 @@ def foreseen(config: RetrievalConfig, task: Task) -> Step:
     """Return the search that an episode under these settings will begin with, without measures."""
     query = config.first_query or make_step0_query(task.question)
     found = retrieve(
-        make_retriever(config.retriever),
+        config.build_retriever(),
         query,
         task.context,
         topk=config.topk,

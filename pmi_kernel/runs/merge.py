@@ -1,15 +1,17 @@
 """From the workers' files to one sorted result: every episode once."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from pmi_kernel.core.figures import OWN_SCORES
 from pmi_kernel.core.folder import write_json
 from pmi_kernel.core.probe import Probe
 from pmi_kernel.core.records import read_records, read_whole
 from pmi_kernel.core.result import EvalResult
+from pmi_kernel.core.scoring import is_labelled, macro_f1
 from pmi_kernel.core.trace import Trace
 
 RESULTS, TRACES, ERRORS = "eval_results", "episode_trace", "errors"
@@ -185,19 +187,34 @@ def write_worker_summaries(out: Path) -> None:
 
 
 def summarize(results: Iterable[EvalResult]) -> dict[str, Any]:
-    """Return means of the scores (in [0, 1]), counts by end reason, and summed costs."""
+    """Return means of the scores (in [0, 1]), counts by end reason, and summed costs.
+
+    A data set's own scores are there where an episode has them: each is the mean over those, and
+    `macro_f1` that of the labels among them.
+    """
     scores = ("em", "f1", "precision", "recall", "sub_em")
     sums, ends, costs = Counter[str](), Counter[str](), Counter[str]()
+    own, metrics = defaultdict[str, list[float]](list), Counter[str]()
+    labels: list[tuple[str, str]] = []
     num_episodes = 0
     for result in results:
         num_episodes += 1
         sums.update({name: result.scores[name] for name in scores})
+        metrics[result.metric] += 1
+        for name in OWN_SCORES:
+            if name in result.scores:
+                own[name].append(result.scores[name])
+        if is_labelled(result):
+            labels.append((result.answers[0], result.prediction))
         sums.update(searches=result.num_searches, injections=result.num_injections)
         ends[result.end_reason.value] += 1
         costs.update(result.costs)
     return {
         "num_episodes": num_episodes,
         **{name: sums[name] / num_episodes if num_episodes else None for name in scores},
+        **{name: sum(values) / len(values) for name, values in own.items()},
+        **({"macro_f1": macro_f1(labels)} if labels else {}),
+        "metrics": dict(sorted(metrics.items())),
         "end_reasons": dict(sorted(ends.items())),
         "num_searches": sums["searches"],
         "num_injections": sums["injections"],

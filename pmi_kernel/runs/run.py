@@ -8,7 +8,8 @@ from typing import Any
 from pmi_kernel.core.errors import ConfigError
 from pmi_kernel.core.folder import write_json
 from pmi_kernel.core.settings import SystemConfig
-from pmi_kernel.data import load_data
+from pmi_kernel.data import Data, load_data
+from pmi_kernel.retrieval.config import RetrievalConfig
 from pmi_kernel.runs.files import RECORD
 from pmi_kernel.runs.merge import done_ids, merge, write_summary, write_worker_summaries
 from pmi_kernel.runs.record import add_provenance, check_same, make_record
@@ -59,8 +60,9 @@ class Run:
         check_settings(settings, config)
         self.settings, self.config, self.out, self._say = settings, config, settings.out, say
         self.data = load_data(settings.source)
+        _check_context(config, self.data)
         done = done_ids(self.out)
-        ids = sorted(example.task.id for example in self.data.examples)
+        ids = sorted(self.data.examples.ids)
         self.num_done = sum(episode_id in done for episode_id in ids)
         self.pending = [id_ for id_ in ids if id_ not in done][: settings.limit]
         self._start = time.perf_counter()
@@ -136,7 +138,22 @@ class Run:
             self.out,
             self._record,
             merged,
-            num_pending=sum(example.task.id not in merged.ids for example in self.data.examples),
+            num_pending=sum(id_ not in merged.ids for id_ in self.data.examples.ids),
             num_errors=num_errors,
             wall_s=time.perf_counter() - self._start,
+        )
+
+
+def _check_context(config: SystemConfig, data: Data) -> None:
+    """Refuse questions without paragraphs where a system has nothing else to search."""
+    if not isinstance(config, RetrievalConfig):
+        return
+    if not config.needs_context:
+        config.build_retriever()  # an index that cannot be searched is told of before any loading
+        return
+    if not any(example.task.context for example in data.examples):
+        raise ConfigError(
+            f"{data.source}: its questions have no paragraphs, so that --retriever "
+            f"{config.retriever} has nothing to search; search a corpus, or use --system "
+            "closed_book"
         )

@@ -7,14 +7,21 @@ from pydantic import Field, field_validator
 
 from pmi_kernel.core.errors import ConfigError
 from pmi_kernel.core.settings import Settings, SystemConfig
+from pmi_kernel.data.derived import rows_of
 
 
 class RunSettings(Settings):
     """What is run and where it goes."""
 
     data: str = "sample"
-    """Questions: sample (embedded), hotpotqa, hotpotqa-train, a file in HotpotQA's layout, or
-    fictional worlds, e.g. world:hops=3,n=40,seed=1,mentions=paraphrased (see data/README.md)."""
+    """Questions: sample (embedded), a set (popqa, hotpotqa-train, ...; pmi data list), a file in
+    any set's layout, or worlds, e.g. world:hops=3,n=40,seed=1 (see data/README.md)."""
+    layout: Annotated[str, Field(max_length=100)] = ""
+    """The layout of the data file, or the set that it is of, where its content does not tell."""
+    start: Annotated[int | None, Field(ge=0, le=10**9)] = None
+    """The first row of the data to take, from 0."""
+    end: Annotated[int | None, Field(ge=1, le=10**9)] = None
+    """The row of the data to stop before."""
     num_samples: Annotated[int | None, Field(ge=1, le=10**9)] = None
     """Only the first so many questions of the data."""
     shift: bool = False
@@ -49,7 +56,8 @@ class RunSettings(Settings):
     @property
     def source(self) -> str:
         """What is asked, as a data source: the data, arranged as the settings say."""
-        source = self.data
+        source = f"as:{self.layout}:{self.data}" if self.layout else self.data
+        source = rows_of(source, self.start, self.end)
         if self.num_samples is not None:
             source = f"first:{self.num_samples}:{source}"
         if self.mixed:

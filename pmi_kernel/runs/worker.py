@@ -23,7 +23,7 @@ from pmi_kernel.core.result import EvalResult
 from pmi_kernel.core.settings import SystemConfig
 from pmi_kernel.core.system import Misleads, System
 from pmi_kernel.core.task import Example, Task
-from pmi_kernel.data import load_data
+from pmi_kernel.data import Examples, load_data
 from pmi_kernel.episodes.controls import Controls
 from pmi_kernel.episodes.episode import Episode, evaluate
 from pmi_kernel.episodes.probes import Prober, check_controls, verified_restore
@@ -78,8 +78,8 @@ class Worker:
         self._stages = {} if stages is None else stages
         self._watch = progress.Watch(above=progress.current())
         self._settings, self._system = settings, system
-        self._examples = {example.task.id: example for example in examples}
-        self._controls = Controls(examples)
+        self._examples = Examples.of(examples)
+        self._controls = Controls(self._examples, system.config)
         self._files = FileLock(settings.out / f".{name}.lock")
         try:
             self._files.acquire(timeout=30)
@@ -111,7 +111,7 @@ class Worker:
             self._stages.pop(episode_id, None)
 
     def _episode(self, episode_id: str) -> EvalResult:
-        settings, example = self._settings, self._examples[episode_id]
+        settings, example = self._settings, self._examples.by_id(episode_id)
         system, other, num_passed_over = self._system, None, 0
         if settings.probe or settings.wrong_passage:
             control = self._controls.of(example)

@@ -302,7 +302,8 @@ def _ask(
     told = []
     for example in examples:
         answers = example.gold.answers
-        (said,) = recall(system, [example.task.question], answers[0], state)
+        task = example.task
+        (said,) = recall(system, [task.question], answers[0], state, form=task.form)
         told.append((said.answer, score_answer(said.answer, answers).sub_em, said.gold.total_nats))
     return told
 

@@ -51,7 +51,7 @@ def demo(settings: DemoSettings) -> int:
     source = f"world:split=dev,n={settings.facts},seed={settings.seed},paragraphs=1"
     examples = load_examples(source)
     passages = [passage_text(example.task.context[0]) for example in examples]
-    asked = [Question(e.task.question, gold=e.gold.answers[0]) for e in examples]
+    asked = [Question.of(example) for example in examples]
     shown = [Question(one.text, one.gold, text) for one, text in zip(asked, passages, strict=True)]
     drawn = Random(settings.seed).sample(well_known(is_rehearsed=False), _NUM_KNOWN)
     known = [Question(one.question) for one in drawn]

@@ -50,7 +50,7 @@ def sweep(
     Raises:
         EngineError: A training failed; nothing stays attached.
     """
-    asked = [Question(example.task.question, gold=example.gold.answers[0])]
+    asked = [Question.of(example)]
     before = _gold_nats(system.ask(asked))
     reference = system.next_tokens(UNRELATED)
     for lora in loras:

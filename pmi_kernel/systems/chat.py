@@ -8,17 +8,26 @@ from functools import partial
 from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 from pmi_kernel.core import progress
+from pmi_kernel.core.answers import AnswerForm
 from pmi_kernel.core.metrics import normalize_answer
 from pmi_kernel.core.probe import GoldScore
 from pmi_kernel.core.settings import stable_seed
 from pmi_kernel.core.system import Field, FieldKind, Question, Reply
 from pmi_kernel.core.task import Task
-from pmi_kernel.core.trace import UNKNOWN, ActionKind, EndReason, ParseOutcome, Step, StepKind
+from pmi_kernel.core.trace import (
+    UNKNOWN,
+    Action,
+    ActionKind,
+    EndReason,
+    ParseOutcome,
+    Step,
+    StepKind,
+)
 from pmi_kernel.engines.base import Adapter, Engine, Sampling
 from pmi_kernel.engines.compute import seed_everything
 from pmi_kernel.engines.tape import said
-from pmi_kernel.prompting.actions import ACTION_STOPS, parse_action
-from pmi_kernel.prompting.answer import answer_prompt, short_answer
+from pmi_kernel.prompting.actions import ACTION_STOPS, answer_regex, parse_action
+from pmi_kernel.prompting.answer import answer_prompt, most_tokens, short_answer
 from pmi_kernel.prompting.messages import Message, Prompt, copied
 from pmi_kernel.prompting.rewording import reword_prompt
 from pmi_kernel.prompting.shots import MAX_SHOTS
@@ -30,6 +39,10 @@ if TYPE_CHECKING:
 
 Config = TypeVar("Config", bound=ChatConfig)
 Said = TypeVar("Said")
+
+GUIDED_CHARS = 100
+"""Longest argument that guided decoding allows, and room for its tokens, so that it can close."""
+GUIDED_TOKENS = 4 * GUIDED_CHARS
 
 _OPEN, _CLOSE = "<answer>", "</answer>"
 _CALLERS = 16
@@ -79,19 +92,22 @@ class ChatSystem(ABC, Generic[Config]):
 
     def _answer(self, task: Task, evidence: str | None) -> Step:
         """The step that asks for the answer, with or without evidence in the prompt."""
-        config = self.config
+        config, form = self.config, task.form
+        is_guided = config.action_decoding == "guided"
+        most = GUIDED_TOKENS if is_guided else config.answer_tokens
         sampling = Sampling(
-            max_tokens=config.answer_tokens,
+            max_tokens=most_tokens(form, most),
             temperature=config.temperature,
             stop=ACTION_STOPS,
+            regex=answer_regex(GUIDED_CHARS, form) if is_guided else None,
             seed=stable_seed(config.seed, task.id, "answer"),
         )
-        prompt = answer_prompt(task.question, evidence, shots=config.shots)
+        prompt = answer_prompt(task.question, evidence, form, shots=config.shots)
         output = self.engine.generate(prompt, sampling=sampling)
         action = parse_action(output.text)
-        is_answer = action.kind is ActionKind.ANSWER
-        outcome = ParseOutcome.NO_ACTION if action.kind and not is_answer else action.outcome
-        text, end = self._ending(output.text, action.argument if is_answer else None)
+        if action.kind is ActionKind.SEARCH:
+            action = Action(None, "", ParseOutcome.NO_ACTION)
+        text, outcome, end = self._ending(form, output.text, action)
         return Step(
             StepKind.ANSWER,
             text,
@@ -102,13 +118,24 @@ class ChatSystem(ABC, Generic[Config]):
             prompt=copied(prompt),
         )
 
-    def _ending(self, output: str, answer: str | None) -> tuple[str, EndReason]:
-        """The answer and the end reason, by the run's own rule for what cannot be parsed."""
-        if answer is not None:
-            return answer, EndReason.ANSWERED
+    def _ending(
+        self, form: AnswerForm, output: str, action: Action
+    ) -> tuple[str, ParseOutcome, EndReason]:
+        """The answer, how reading it ended, and why the episode does.
+
+        What is no answer that the question admits counts by the run's own rule for what cannot be
+        parsed.
+        """
+        outcome = action.outcome
+        if action.kind is ActionKind.ANSWER:
+            answer = form.read(action.argument)
+            if answer is not None:
+                return answer, outcome, EndReason.ANSWERED
+            outcome = ParseOutcome.NOT_ALLOWED
         if self.config.unparsed == "text":
-            return short_answer(output), EndReason.ANSWERED
-        return UNKNOWN, EndReason.PARSE_FAILURE
+            told = short_answer(output)
+            return form.read(told) or told, outcome, EndReason.ANSWERED
+        return UNKNOWN, outcome, EndReason.PARSE_FAILURE
 
     # -- changed at a step --------------------------------------------------------------------
 
@@ -140,7 +167,7 @@ class ChatSystem(ABC, Generic[Config]):
         """See `Asks.ask`."""
         adapter = cast("Adapter | None", state)
         prompts = [
-            answer_prompt(one.text, one.evidence, shots=MAX_SHOTS if one.gold else 1)
+            answer_prompt(one.text, one.evidence, one.form, shots=MAX_SHOTS if one.gold else 1)
             for one in questions
         ]
         scores = at_once(
@@ -156,7 +183,9 @@ class ChatSystem(ABC, Generic[Config]):
                     self.engine.generate,
                     prompt,
                     adapter=adapter,
-                    sampling=Sampling(max_tokens=32 if one.gold else 16, stop=ACTION_STOPS),
+                    sampling=Sampling(
+                        max_tokens=most_tokens(one.form, 32 if one.gold else 16), stop=ACTION_STOPS
+                    ),
                 )
                 for prompt, one in zip(prompts, questions, strict=True)
             ]

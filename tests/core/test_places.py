@@ -11,10 +11,10 @@ from pmi_kernel.core.errors import ConfigError
 from pmi_kernel.core.places import copy_notebooks, fetched_dir
 from pmi_kernel.core.provenance import git_state
 from pmi_kernel.data import load_examples, write_examples
-from pmi_kernel.data.fetch import HOTPOTQA
+from pmi_kernel.data.sets import SETS
 from pmi_kernel.data.synth import synthesize
 
-DEV = HOTPOTQA[0].filename
+DEV = SETS["hotpotqa"].splits["dev"].file
 
 
 @pytest.fixture

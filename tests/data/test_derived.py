@@ -38,6 +38,13 @@ def test_the_first_ones(sample: list[Example]) -> None:
     assert load_examples("first:999:sample") == sample
 
 
+def test_rows_are_taken_from_one_to_before_another(sample: list[Example]) -> None:
+    assert load_examples("rows:2-5:sample") == sample[2:5]
+    assert load_examples("rows:55-:sample") == sample[55:]
+    assert load_examples("rows:0-999:sample") == sample
+    assert load_examples("shift:rows:1-4:sample")[1].task.id == sample[2].task.id
+
+
 def test_a_shift_gives_each_question_the_context_of_the_one_before(sample: list[Example]) -> None:
     shifted = load_examples("shift:first:5:sample")
     assert contexts(shifted) == contexts([sample[4], *sample[:4]])
@@ -84,7 +91,7 @@ def test_passages_become_paragraphs_and_every_answer_counts(tmp_path: Path) -> N
         ({"passages": []}, "passages"),
         ({"passages": ["text", " "]}, "passages"),
         ({"test_id": None}, "test_id"),
-        ({"answer": []}, "answers"),
+        ({"answer": []}, "answer"),
         ({"question": None}, "question"),
     ],
 )
@@ -107,6 +114,11 @@ def test_a_record_with_passages_is_checked(
         "shift:",
         "mixed:1.5:sample",
         "mixed:sample",
+        "rows:3:sample",
+        "rows:-3:sample",
+        "rows:5-2:sample",
+        "rows:60-:sample",
+        "rows:1-x:sample",
         "mix:sample",
         "mix:sample,",
         "mix:sample,world:n=3",

@@ -15,8 +15,8 @@ from pmi_kernel.cli import main
 from pmi_kernel.core.errors import ConfigError, DataError
 from pmi_kernel.data import load_data, load_examples, write_examples
 from pmi_kernel.data.check import describe
-from pmi_kernel.data.hotpot import render_examples
 from pmi_kernel.data.synth import synthesize
+from pmi_kernel.data.writing import render_examples
 
 GOOD: dict[str, Any] = {
     "_id": "a",
@@ -181,7 +181,7 @@ def test_a_broken_line_is_named_by_its_number(tmp_path: Path) -> None:
 
 
 def test_a_break_far_into_an_array_is_named_by_its_place(tmp_path: Path) -> None:
-    text = render_examples(synthesize(60, 7))
+    text = "".join(render_examples(synthesize(60, 7)))
     path = tmp_path / "data.json"
     for line in (2, 31, 60):
         lines = text.split("\n")
@@ -254,8 +254,8 @@ def test_a_number_of_questions_beyond_reason_is_refused(
 
 
 SAMPLE = {
-    ".json": render_examples(synthesize(2, 7)).encode(),
-    ".jsonl": render_examples(synthesize(2, 7), is_lines=True).encode(),
+    ".json": "".join(render_examples(synthesize(2, 7))).encode(),
+    ".jsonl": "".join(render_examples(synthesize(2, 7), ".jsonl")).encode(),
 }
 SAMPLE |= {f"{suffix}.gz": gzip.compress(content) for suffix, content in SAMPLE.items()}
 
@@ -283,6 +283,6 @@ def test_a_damaged_file_is_read_or_refused(
     path.write_bytes(whole[:at] + new + whole[at + length :])
     assert report(path).encode()
     if " 0 invalid" in report(path):
-        assert render_examples(load_data(path).examples).encode()
+        assert "".join(render_examples(load_data(path).examples)).encode()
     else:
         refusal(path)

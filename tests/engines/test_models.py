@@ -6,8 +6,9 @@ import pytest
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from pmi_kernel.core.errors import ConfigError
+from pmi_kernel.core.places import cache_dir
 from pmi_kernel.engines.hashes import weights_hash
-from pmi_kernel.engines.models import EMBEDDED, cache_dir, resolve_model
+from pmi_kernel.engines.models import EMBEDDED, resolve_model
 from tests.conftest import ROOT
 from tests.waiting import within
 

@@ -13,6 +13,7 @@ from pmi_kernel.core.records import RecordWriter
 from pmi_kernel.engines.scripted import ScriptedEngine
 from pmi_kernel.reports.compare import compare, results_frame
 from pmi_kernel.reports.intervals import bootstrap, mcnemar, share_interval
+from pmi_kernel.reports.summary import render_summary
 from pmi_kernel.runs import RunSettings, read_results, run
 from pmi_kernel.systems import open_system
 from pmi_kernel.systems.baselines.config import ClosedBookConfig, InContextConfig
@@ -173,3 +174,59 @@ def test_the_grid_runs_its_arms_and_goes_on(
     summary = json.loads((tmp_path / "grid" / "wrong_passage" / "summary.json").read_text())
     assert summary["num_episodes"] == 6
     assert summary["wrong_passage"]
+
+
+def labelled(path: Path, *answers: str) -> Path:
+    lines = [
+        {"question": f"Is {n} even?", "answer": answer, "state": "", "statutes": [["T", "Text."]]}
+        for n, answer in enumerate(answers)
+    ]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    return path
+
+
+def test_labels_have_accuracy_and_macro_f1_in_the_summary_and_in_the_table(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = labelled(tmp_path / "housing.jsonl", "Yes", "Yes", "No")
+    system = open_system(InContextConfig(), ScriptedEngine(lambda p, a: "<answer>Yes.</answer>"))
+    outcome = run(RunSettings(data=str(data), out=tmp_path / "run"), system.config, system=system)
+    # yes: 2 right of 2 gold and 3 said, 4/5; no: none of 1.
+    assert outcome.summary["accuracy"] == outcome.summary["em"] == pytest.approx(2 / 3)
+    assert outcome.summary["macro_f1"] == pytest.approx(0.4)
+    assert outcome.summary["metrics"] == {"labels": 3}
+    told = render_summary(outcome.summary, tmp_path)
+    assert "accuracy 66.7  macro-F1 40.0  (percent; official metric: labels)" in told
+    (scores,) = compare([tmp_path / "run"]).runs
+    assert scores.own["accuracy"].mean == pytest.approx(2 / 3)
+    with pytest.raises(SystemExit):
+        main(["compare", str(tmp_path / "run"), "--csv", str(tmp_path / "t.csv")])
+    header, row = capsys.readouterr().out.splitlines()[::2][:2]
+    assert "macro-F1" in header
+    assert "40.0" in row
+    assert "accuracy low" in (tmp_path / "t.csv").read_text().splitlines()[0]
+
+
+def test_the_authors_table_has_two_decimals_and_the_mean_over_sets(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    free = tmp_path / "popqa.jsonl"
+    free.write_text(
+        '{"question": "Q?", "answer": ["one two three", "x"]}\n{"question": "R?", "answer": "y"}\n'
+        '{"question": "S?", "answer": "one"}\n',
+        encoding="utf-8",
+    )
+    house = labelled(tmp_path / "housing.jsonl", "Yes", "No", "No")
+    for data, said in ((free, "one two"), (house, "no")):
+        engine = ScriptedEngine(lambda p, a, said=said: f"<answer>{said}</answer>")
+        system = open_system(ClosedBookConfig(), engine)
+        run(RunSettings(data=str(data), out=tmp_path / data.stem), system.config, system=system)
+    with pytest.raises(SystemExit) as caught:
+        main(["compare", *(str(tmp_path / n) for n in ("popqa", "housing")), "--style", "regrad"])
+    assert caught.value.code == 0
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert rows[0] == ["run", "data", "n", "em", "f1", "prec", "recall"]
+    # F1 of the three: 2 * 1 * 2/3 / (5/3) = 4/5, 0, and 2/3; precision 1, 0, 1/2; recall 2/3, 0, 1.
+    assert rows[2] == ["popqa", "popqa.jsonl", "3", "0.00", "48.89", "50.00", "55.56"]
+    assert rows[3] == ["housing", "housing.jsonl", "3", *["66.67"] * 4]
+    assert rows[4] == ["mean", "33.34", "57.78", "58.34", "61.12"]  # (0 + 66.67) / 2 is 33.335

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pmi_kernel.core.task import Paragraph
 from pmi_kernel.core.trace import PassageUse
 from pmi_kernel.data import load_examples
-from pmi_kernel.retrieval import RETRIEVERS, make_retriever, make_step0_query, retrieve
+from pmi_kernel.retrieval import CORPUS, RETRIEVERS, make_retriever, make_step0_query, retrieve
 from pmi_kernel.retrieval.config import RetrievalConfig
 
 CONTEXT = (
@@ -49,7 +49,7 @@ def test_a_first_sentence_that_is_too_long_is_cut_at_a_word() -> None:
 def test_only_whole_sentences_count_as_sentences_of_the_evidence() -> None:
     found = retrieve(make_retriever("overlap"), "river", CONTEXT, topk=2, max_chars=70)
     assert found.text.startswith("Rivers: The Ister is a river. It is long.\nTowns: Ostermoor is a")
-    assert found.sentences(CONTEXT) == ["The Ister is a river.", "It is long."]
+    assert found.sentences() == ["The Ister is a river.", "It is long."]
 
 
 @given(st.integers(1, 120), st.integers(1, 3), st.sampled_from(list(RETRIEVERS)))
@@ -87,10 +87,10 @@ def test_both_gold_paragraphs_are_found_in_real_questions(
 
 
 def test_an_unknown_retriever_is_refused() -> None:
-    with pytest.raises(ValueError, match="overlap or bm25"):
+    with pytest.raises(ValueError, match="overlap, bm25 or corpus"):
         make_retriever("dense")
 
 
 def test_every_retriever_can_be_asked_for_by_name() -> None:
     names = get_args(RetrievalConfig.model_fields["retriever"].annotation)
-    assert names == tuple(RETRIEVERS)
+    assert names == (*RETRIEVERS, CORPUS)

@@ -19,6 +19,7 @@ from pmi_kernel.prompting.messages import Prompt
 from pmi_kernel.reports.summary import render_summary
 from pmi_kernel.runs import RunSettings, run
 from pmi_kernel.systems import open_system
+from pmi_kernel.systems.baselines.config import ClosedBookConfig, InContextConfig
 from tests.runs.results import same
 from tests.runs.scripts import SCRIPTED
 
@@ -197,3 +198,27 @@ def test_probes_are_off_unless_asked_for_and_change_no_step(whole: Path, tmp_pat
         ]
         assert len(other.probes) == 1
         assert other.probes[0].control_episode_id not in (None, other.task.id)
+
+
+def test_questions_without_paragraphs_are_refused_before_anything_is_loaded(
+    tmp_path: Path,
+) -> None:
+    data = tmp_path / "plain.jsonl"
+    data.write_text('{"question": "Where?", "answer": "Here"}\n', encoding="utf-8")
+    settings = RunSettings(data=str(data), out=tmp_path / "run")
+    with pytest.raises(ConfigError, match=r"have no paragraphs, so that --retriever bm25 has noth"):
+        run(settings, InContextConfig(model="nowhere/to/be/found", retriever="bm25"))
+    closed = ClosedBookConfig(engine="scripted")
+    assert run(settings, closed).summary["num_episodes"] == 1
+
+
+def test_rows_and_a_layout_are_asked_as_the_settings_say(tmp_path: Path) -> None:
+    data = tmp_path / "labels.jsonl"
+    lines = [{"test_id": n, "question": f"Q{n}?", "answer": "Yes"} for n in range(6)]
+    data.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    settings = RunSettings(data=str(data), layout="lhf", start=2, end=5, out=tmp_path / "run")
+    assert settings.source == f"rows:2-5:as:lhf:{data}"
+    summary = run(settings, ClosedBookConfig(engine="scripted")).summary
+    assert ids(tmp_path / "run") == ["2", "3", "4"]
+    assert summary["metrics"] == {"labels": 3}
+    assert summary["data_source"] == f"rows:2-5:as:lhf:{data.resolve()}"

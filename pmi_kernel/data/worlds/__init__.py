@@ -45,6 +45,10 @@ class WorldStream(Sequence[Example]):
             return WorldStream(self.settings, self._numbers[index])
         return _example(self.settings, self._numbers[index])
 
+    def ids(self) -> list[str]:
+        """Return the id of each example, without making any."""
+        return [_id(self.settings, number) for number in self._numbers]
+
     def questions(self) -> Iterator[tuple[str, str]]:
         """Yield (id, question) of each example, in less time than the examples take."""
         for number in self._numbers:

@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 
 from pmi_kernel.core.errors import EngineError
+from pmi_kernel.core.places import cache_dir
 from pmi_kernel.engines.base import Adapter
 from pmi_kernel.engines.compute import compute
 from pmi_kernel.engines.injection import Exclusive, not_attached
 from pmi_kernel.engines.loaded import LoadedModel
 from pmi_kernel.engines.loading import no_progress_bars
-from pmi_kernel.engines.models import cache_dir
 from pmi_kernel.engines.vllm.driver import Driver
 from pmi_kernel.lora.weights import LoraWeights
 

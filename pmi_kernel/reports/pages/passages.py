@@ -28,7 +28,8 @@ def read_passages(
 
 
 def _read(passage: Passage, task: Task, gold: Gold | None, wanted: set[str]) -> dict[str, Any]:
-    known = task.context[passage.index] if passage.index < len(task.context) else None
+    is_own = not passage.source and passage.index < len(task.context)
+    known = task.context[passage.index] if is_own else None
     full = known.text if known else passage.text
     text = full if passage.use is PassageUse.LEFT_OUT else passage.text
     golden = list(_gold_spans(known, gold)) if known and gold else []
@@ -38,6 +39,8 @@ def _read(passage: Passage, task: Task, gold: Gold | None, wanted: set[str]) -> 
         "title": highlight(passage.title, wanted),
         "parts": [(highlight(part, wanted), is_gold) for part, is_gold in _parts(text, golden)],
         "rest": full[len(text) :].strip(),
+        "is_cut": passage.use is PassageUse.CUT,
+        "source": passage.source,
         "is_open": passage.rank <= _OPEN_PASSAGES and len(text) <= _OPEN_CHARS,
     }
 

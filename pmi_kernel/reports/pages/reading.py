@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from itertools import groupby, pairwise
 
 from pmi_kernel.core.probe import GoldScore
+from pmi_kernel.core.spans import sentences
 from pmi_kernel.core.task import Task
-from pmi_kernel.core.trace import Step
+from pmi_kernel.core.trace import Passage, Step
 
 _WORD = re.compile(r"\w+")
 _SENTENCE = re.compile(r"[^.!?\n]*(?:[.!?]+(?=\s|$)|\n|[.!?]|$)\s*")
@@ -55,7 +56,7 @@ def sources(snippet: str, search: Step, task: Task) -> list[Source]:
         (passage, " ".join(sentence.split()), set(words(f"{passage.title} {sentence}")))
         for passage in search.passages
         if passage.text
-        for sentence in task.context[passage.index].sentences
+        for sentence in _sentences(passage, task)
         if " ".join(sentence.split()) and " ".join(sentence.split())[:40] in passage.text
     ]
     linked = []
@@ -70,6 +71,13 @@ def sources(snippet: str, search: Step, task: Task) -> list[Source]:
                 best = Source(sentence.strip(), passage.rank, passage.title, found, share)
         linked.append(best)
     return linked
+
+
+def _sentences(passage: Passage, task: Task) -> Sequence[str]:
+    """The sentences of a passage as the data set has them; of a corpus's, those of its text."""
+    if passage.source:
+        return [sentence.text for sentence in sentences(passage.text)]
+    return task.context[passage.index].sentences
 
 
 @dataclass(frozen=True, slots=True)

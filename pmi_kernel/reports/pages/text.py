@@ -19,6 +19,8 @@ def render_trace(trace: Trace, result: EvalResult | None = None) -> str:
     gold = result.gold if result else None
     cards = dict(zip(probes, report_cards(trace, gold) if gold else (), strict=False))
     lines = [_fold(f"{trace.task.id} ({trace.system}): {trace.task.question}")]
+    if trace.task.form.options:
+        lines += [_fold(option, "   ") for option in trace.task.form.allowed]
     for step in trace.steps:
         lines += ["", f"{step.index + 1}. {step.kind}"]
         lines += [_fold(part, "   ") for part in page_of(step).text(step)]
@@ -43,7 +45,8 @@ def render_trace(trace: Trace, result: EvalResult | None = None) -> str:
             f"{FIGURES[name].label} {FIGURES[name].show_score(result.scores[name])}"
             for name in ("em", "f1")
         )
-        lines += ["", f"gold {' / '.join(result.answers)}: {', '.join(scores)}"]
+        told = " / ".join(map(trace.task.form.given, result.answers))
+        lines += ["", f"gold {told}: {', '.join(scores)}"]
     return visible("\n".join(lines))
 
 

@@ -1,12 +1,11 @@
 """A trace as nodes: one for its head, one for each step."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pmi_kernel.core.figures import FIGURES, SCORES
-from pmi_kernel.core.metrics import score_answer
+from pmi_kernel.core.figures import FIGURES, OWN_SCORES, SCORES
 from pmi_kernel.core.probe import Probe
 from pmi_kernel.core.result import EvalResult
 from pmi_kernel.core.system import Field
@@ -46,7 +45,7 @@ def replay_nodes(
     notes = (trace.system, *notes)
     branch = branch_node(trace, key="original", gold=gold, is_again=again is not None)
     return [
-        head_node(trace.task, answers, notes=notes, prediction=prediction_of(trace)),
+        head_node(trace.task, answers, notes=notes, scores=result.scores if result else {}),
         *reading_nodes(trace, gold, again),
         Node("branches", "branches.html", children=[branch]),
     ]
@@ -75,22 +74,20 @@ def prediction_of(trace: Trace) -> str | None:
 
 
 def head_node(
-    task: Task, gold: Sequence[str], *, notes: Sequence[str] = (), prediction: str | None = None
+    task: Task, gold: Sequence[str], *, notes: Sequence[str] = (), scores: Mapping[str, float] = {}
 ) -> Node:
-    """Return the question, with the gold answer behind a click."""
-    scores = []
-    if gold and prediction is not None:
-        score = score_answer(prediction, gold)
-        scores = [
-            f"{FIGURES[name].label} {FIGURES[name].show_score(getattr(score, name))}"
-            for name in SCORES
-        ]
+    """Return the question, with its options if it has some, and the gold answer behind a click."""
     data = {
         "question": task.question,
         "episode_id": task.id,
         "notes": [note for note in notes if note],
-        "gold": list(gold),
-        "scores": scores,
+        "options": list(task.form.allowed) if task.form.options else [],
+        "gold": [task.form.given(answer) for answer in gold],
+        "scores": [
+            f"{FIGURES[name].label} {FIGURES[name].show_score(scores[name])}"
+            for name in (*SCORES, *OWN_SCORES)
+            if name in scores
+        ],
     }
     return Node("head", "head.html", data)
 

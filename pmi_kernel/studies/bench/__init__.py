@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pmi_kernel.studies.bench.batch import crash, episodes, harness
 from pmi_kernel.studies.bench.encoding import encoding
 from pmi_kernel.studies.bench.generation import generate
+from pmi_kernel.studies.bench.index import index
 from pmi_kernel.studies.bench.injection import inject, restore, rows
 from pmi_kernel.studies.bench.one_step import one_step
 from pmi_kernel.studies.bench.train_loop import train_loop
@@ -22,5 +23,6 @@ BENCHMARKS: dict[str, Callable[..., object]] = {
     "one_step": one_step,
     "encoding": encoding,
     "crash": crash,
+    "index": index,
 }
 """Every benchmark by the name that `pmi bench` takes."""

@@ -1,12 +1,12 @@
 """The baselines: one answer, without or with evidence in the prompt."""
 
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 
 from pmi_kernel.core.task import Task
 from pmi_kernel.core.trace import Step, StepKind
 from pmi_kernel.engines.base import Engine
-from pmi_kernel.retrieval import make_retriever, make_step0_query, retrieve
+from pmi_kernel.retrieval import make_step0_query, retrieve
 from pmi_kernel.systems.baselines.config import ClosedBookConfig, InContextConfig
 from pmi_kernel.systems.chat import ChatSystem
 
@@ -23,8 +23,12 @@ class InContext(ChatSystem[InContextConfig]):
     """Retrieves once, then answers with the evidence in the prompt."""
 
     def __init__(self, config: InContextConfig, engine: Engine | None = None) -> None:
+        self._retriever = config.build_retriever()
         super().__init__(config, engine)
-        self._retriever = make_retriever(config.retriever)
+
+    def describe(self) -> Mapping[str, str]:
+        """See `System.describe`."""
+        return {**super().describe(), **self._retriever.describe()}
 
     def steps(self, task: Task) -> Generator[Step, None, None]:
         """Yield the search, then the answer."""
@@ -39,4 +43,4 @@ class InContext(ChatSystem[InContextConfig]):
             passages=found.passages,
             measures=found.measures(time.perf_counter() - start),
         )
-        yield self._answer(task, found.text)
+        yield self._answer(task, found.text or None)

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pmi_kernel.core.answers import FREE, AnswerForm
 from pmi_kernel.core.metrics import normalize_answer
 from pmi_kernel.core.spans import Span, names, numbers
 from pmi_kernel.retrieval.base import words
@@ -57,15 +58,11 @@ class Candidate:
     logprob_nats: float
 
 
-def candidates(question: str, lines: Sequence[Line]) -> list[Candidate]:
+def candidates(question: str, lines: Sequence[Line], form: AnswerForm = FREE) -> list[Candidate]:
     """Return the answers that the lines give, likeliest first; none of no lines."""
     if not lines:
         return []
-    scored = (
-        _yes_or_no(question, lines)
-        if _YES_NO.match(question)
-        else _either(question, lines) or _spans(question, lines)
-    )
+    scored = _scored(question, lines, form)
     best: dict[str, tuple[float, str, Line]] = {}
     for score, text, line in scored:
         key = normalize_answer(text)
@@ -74,6 +71,16 @@ def candidates(question: str, lines: Sequence[Line]) -> list[Candidate]:
     ranked = sorted(best.values(), key=lambda one: -one[0])
     total = math.log(sum(math.exp(score - ranked[0][0]) for score, *_ in ranked)) if ranked else 0.0
     return [Candidate(text, line, score - ranked[0][0] - total) for score, text, line in ranked]
+
+
+def _scored(
+    question: str, lines: Sequence[Line], form: AnswerForm
+) -> list[tuple[float, str, Line]]:
+    if form.options:
+        return _options(question, lines, form)
+    if form.allowed or _YES_NO.match(question):
+        return _yes_or_no(question, lines)
+    return _either(question, lines) or _spans(question, lines)
 
 
 def logprob_nats(answer: str, found: Sequence[Candidate]) -> float:
@@ -124,6 +131,18 @@ def _yes_or_no(question: str, lines: Sequence[Line]) -> list[tuple[float, str, L
     share = len(asked & known) / max(1, len(asked))
     best = max(lines, key=lambda line: len(asked & set(words(line.text))))
     return [(4 * share, "yes", best), (4 * (1 - share), "no", best)]
+
+
+def _options(
+    question: str, lines: Sequence[Line], form: AnswerForm
+) -> list[tuple[float, str, Line]]:
+    """Each option, by the line in which its rare words stand with those of the question."""
+    found = []
+    for option, text in zip(form.options, form.allowed, strict=True):
+        weights = _weights(f"{question} {option}", lines)
+        score, place = max((_overlap(line, weights), -at) for at, line in enumerate(lines))
+        found.append((score, text, lines[-place]))
+    return found
 
 
 def _either(question: str, lines: Sequence[Line]) -> list[tuple[float, str, Line]]:

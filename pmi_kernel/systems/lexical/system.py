@@ -5,12 +5,13 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import cast
 
+from pmi_kernel.core.answers import FREE, AnswerForm
 from pmi_kernel.core.probe import GoldScore
 from pmi_kernel.core.spans import sentences
 from pmi_kernel.core.system import Field, FieldKind, Question, Reply
 from pmi_kernel.core.task import Task
 from pmi_kernel.core.trace import UNKNOWN, Change, EndReason, Step, StepKind
-from pmi_kernel.retrieval import Evidence, make_retriever, make_step0_query, retrieve
+from pmi_kernel.retrieval import Evidence, make_step0_query, retrieve
 from pmi_kernel.systems.lexical.config import LexicalConfig
 from pmi_kernel.systems.lexical.rules import Candidate, Line, best, candidates, logprob_nats
 
@@ -39,7 +40,7 @@ class LexicalSystem:
     ) -> None:
         self.config = config
         self._other = other
-        self._retriever = make_retriever(config.retriever)
+        self._retriever = config.build_retriever()
 
     def steps(self, task: Task) -> Generator[Step, None, None]:
         """Yield the search, what is kept of it, and the answer."""
@@ -63,7 +64,7 @@ class LexicalSystem:
             state=memory,
         )
         start = time.perf_counter()
-        answers = candidates(task.question, memory)
+        answers = candidates(task.question, memory, task.form)
         yield Step(
             StepKind.ANSWER,
             answers[0].text if answers else UNKNOWN,
@@ -77,7 +78,7 @@ class LexicalSystem:
 
     def describe(self) -> Mapping[str, str]:
         """See `System.describe`."""
-        return {"device": "cpu"}
+        return {"device": "cpu", **self._retriever.describe()}
 
     def close(self) -> None:
         """See `System.close`; nothing was loaded."""
@@ -88,7 +89,7 @@ class LexicalSystem:
         """See `Asks.ask`."""
         replies = []
         for one in questions:
-            answers = self._answers(one.text, state, one.evidence)
+            answers = self._answers(one.text, state, one.evidence, one.form)
             gold = GoldScore((one.gold,), (logprob_nats(one.gold, answers),)) if one.gold else None
             replies.append(Reply(answers[0].text if answers else UNKNOWN, gold))
         return replies
@@ -163,10 +164,14 @@ class LexicalSystem:
         return _kept(self._search(task))
 
     def _answers(
-        self, question: str, state: object, evidence: str | None = None
+        self,
+        question: str,
+        state: object,
+        evidence: str | None = None,
+        form: AnswerForm = FREE,
     ) -> list[Candidate]:
         memory = cast("Memory", state or ())
-        return candidates(question, (*memory, *_read(evidence or "")))
+        return candidates(question, (*memory, *_read(evidence or "")), form)
 
 
 def _kept(found: Evidence) -> Memory:

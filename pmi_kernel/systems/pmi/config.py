@@ -95,8 +95,6 @@ class PmiConfig(ChatConfig, RetrievalConfig, MemoryConfig):
     """Most actions, the forced first search included; then the answer is `unknown`."""
     evidence: Literal["both", "prompt", "weights"] = "both"
     """Where the model finds evidence: prompt, weights (needs train_mem), or both."""
-    action_decoding: Literal["free", "guided"] = "free"
-    """free, as the protocol has it, or guided: only legal actions can be decoded."""
     compression: Literal["free", "extractive"] = "free"
     """free, or extractive: the snippet can only be sentences of the evidence, in their order."""
 

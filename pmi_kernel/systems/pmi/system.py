@@ -31,19 +31,17 @@ from pmi_kernel.engines.tape import ChangedTraining, said
 from pmi_kernel.lora.config import LoraConfig, accumulate
 from pmi_kernel.lora.start import Start
 from pmi_kernel.prompting.actions import ACTION_STOPS, action_regex, parse_action
+from pmi_kernel.prompting.answer import most_tokens
 from pmi_kernel.prompting.messages import copied
-from pmi_kernel.retrieval import Evidence, make_retriever, make_step0_query, retrieve
+from pmi_kernel.retrieval import Evidence, make_step0_query, retrieve
 from pmi_kernel.systems.branch import Altered
-from pmi_kernel.systems.chat import ChatSystem
+from pmi_kernel.systems.chat import GUIDED_CHARS, GUIDED_TOKENS, ChatSystem
 from pmi_kernel.systems.pmi.config import PmiConfig
 from pmi_kernel.systems.pmi.prompts import act_prompt, compress_prompt
 from pmi_kernel.systems.pmi.recipes import Written, write_lessons
 from pmi_kernel.systems.pmi.recipes.writer import Writer
 from pmi_kernel.systems.start import check_model, read_start
 
-_GUIDED_CHARS = 100
-"""Longest argument that guided decoding allows, and room for its tokens, so that it can close."""
-_GUIDED_TOKENS = 4 * _GUIDED_CHARS
 _LORA_FIELDS = {"mem_steps": "steps", "mem_lr": "lr"}
 """Settings that can be others at one injection, and what they are in a `LoraConfig`."""
 
@@ -60,6 +58,7 @@ class PmiSystem(ChatSystem[PmiConfig]):
     """
 
     def __init__(self, config: PmiConfig, engine: Engine | None = None) -> None:
+        self._retriever = config.build_retriever()
         if engine is None and config.train_mem and config.engine != "scripted":
             from pmi_kernel.engines.loading import check_before_loading
 
@@ -71,7 +70,6 @@ class PmiSystem(ChatSystem[PmiConfig]):
         if config.train_mem and config.mem_start and described["model"] != "scripted":
             self._start, self._start_sha256 = read_start(config.mem_start)
             check_model(config.mem_start, self._start, described)
-        self._retriever = make_retriever(config.retriever)
         if config.train_mem:
             is_stacked = config.mem_accumulate == "stack"
             lora = config.lora(config.seed, self._start)
@@ -82,7 +80,7 @@ class PmiSystem(ChatSystem[PmiConfig]):
         """See `System.describe`."""
         described = super().describe()
         hashed = {"mem_start_sha256": self._start_sha256} if self._start else {}
-        return {**described, **hashed}
+        return {**described, **hashed, **self._retriever.describe()}
 
     def steps(self, task: Task) -> Generator[Step, None, None]:
         """Yield the steps of one episode; its memory is taken out whatever happens."""
@@ -262,12 +260,12 @@ class PmiSystem(ChatSystem[PmiConfig]):
         config = self.config
         is_extractive = config.compression == "extractive"
         sampling = Sampling(
-            regex=_some_of(found.sentences(task.context)) if is_extractive else None,
+            regex=_some_of(found.sentences()) if is_extractive else None,
             max_tokens=config.snippet_tokens,
             temperature=config.temperature,
             seed=stable_seed(config.seed, task.id, search, "compress"),
         )
-        prompt = compress_prompt(task.question, found.text, shots=config.shots)
+        prompt = compress_prompt(task.question, found.text, task.form, shots=config.shots)
         output = self.engine.generate(prompt, adapter=adapter, sampling=sampling)
         snippet = output.text.strip()
         return Step(
@@ -285,17 +283,22 @@ class PmiSystem(ChatSystem[PmiConfig]):
 
     def _act(self, task: Task, searches: list[tuple[str, str]], adapter: Adapter | None) -> Step:
         """Ask for the next action: a SEARCH step still to be carried out, or the last step."""
-        config = self.config
+        config, form = self.config, task.form
         is_guided = config.action_decoding == "guided"
+        most = GUIDED_TOKENS if is_guided else config.answer_tokens
         sampling = Sampling(
-            max_tokens=_GUIDED_TOKENS if is_guided else config.answer_tokens,
+            max_tokens=most_tokens(form, most),
             temperature=config.temperature,
             stop=ACTION_STOPS,
-            regex=action_regex(_GUIDED_CHARS) if is_guided else None,
+            regex=action_regex(GUIDED_CHARS, form) if is_guided else None,
             seed=stable_seed(config.seed, task.id, len(searches), "act"),
         )
         prompt = act_prompt(
-            task.question, searches, shots=config.shots, in_prompt=config.evidence != "weights"
+            task.question,
+            searches,
+            form,
+            shots=config.shots,
+            in_prompt=config.evidence != "weights",
         )
         output = self.engine.generate(prompt, adapter=adapter, sampling=sampling)
         action = parse_action(output.text)
@@ -310,9 +313,8 @@ class PmiSystem(ChatSystem[PmiConfig]):
         )
         if action.kind is ActionKind.SEARCH:
             return step
-        is_answer = action.kind is ActionKind.ANSWER
-        text, end = self._ending(output.text, action.argument if is_answer else None)
-        return replace(step, kind=StepKind.ANSWER, text=text, end_reason=end)
+        text, outcome, end = self._ending(form, output.text, action)
+        return replace(step, kind=StepKind.ANSWER, text=text, parse=outcome, end_reason=end)
 
 
 def _take_out(memory: Injected) -> dict[str, float]:

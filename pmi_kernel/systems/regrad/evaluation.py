@@ -14,7 +14,7 @@ from pmi_kernel.lora.gradients import Rows, adapted, logits_of, passage_gradient
 from pmi_kernel.lora.start import Start
 from pmi_kernel.lora.training import TrainRow
 from pmi_kernel.systems.regrad.prompts import (
-    answer_text,
+    gold_text,
     known_prompt,
     passage_text,
     question_prompt,
@@ -116,9 +116,9 @@ class Evaluation:
         return TrainRow(tokens[: self._start.on.max_context_len])
 
     def _asked(self, example: Example) -> TrainRow:
-        chat, is_simple = self._loaded.chat, self._start.on.is_simple
-        given = chat.render(question_prompt(example.task.question, is_simple=is_simple))
-        answer = chat.encode(answer_text(example.gold.answers[0], is_simple=is_simple))
+        chat, is_simple, task = self._loaded.chat, self._start.on.is_simple, example.task
+        given = chat.render(question_prompt(task.question, form=task.form, is_simple=is_simple))
+        answer = chat.encode(gold_text(example, is_simple=is_simple))
         return TrainRow((*given, *answer), len(given))
 
     def _gradients(self, passages: Sequence[TrainRow]) -> dict[str, Tensor]:

@@ -35,7 +35,7 @@ from pmi_kernel.lora.gradients import (
 from pmi_kernel.lora.start import Start, StepOn, initial_steps
 from pmi_kernel.lora.training import TrainRow, select_layers
 from pmi_kernel.systems.regrad.evaluation import Evaluation, known_rows
-from pmi_kernel.systems.regrad.prompts import answer_text, passage_text, question_prompt
+from pmi_kernel.systems.regrad.prompts import gold_text, passage_text, question_prompt
 from pmi_kernel.systems.regrad.rehearsal import Rehearsed, rehearsal
 from pmi_kernel.systems.regrad.training import RegradTraining
 from pmi_kernel.training.checkpoint import read_checkpoint
@@ -241,9 +241,10 @@ class RegradLearner:
 
     def _asked(self, example: Example, passages: Sequence[str]) -> TrainRow:
         is_simple, chat = self.config.use_simple_prompt, self.loaded.chat
+        task = example.task
         shown = () if self.config.blind_context else passages
-        given = chat.render(question_prompt(example.task.question, shown, is_simple=is_simple))
-        answer = chat.encode(answer_text(example.gold.answers[0], is_simple=is_simple))
+        given = chat.render(question_prompt(task.question, shown, task.form, is_simple=is_simple))
+        answer = chat.encode(gold_text(example, is_simple=is_simple))
         return TrainRow((*given, *answer), len(given))
 
     def _shared(

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from pmi_kernel.core.task import Paragraph
+from pmi_kernel.core.answers import FREE, AnswerForm, AnswerKind
+from pmi_kernel.core.task import Example, Paragraph
 from pmi_kernel.prompting.messages import Message, Prompt, plain
 
 END = "\n"
@@ -11,7 +12,17 @@ END = "\n"
 UNKNOWN_ANSWER = "unknown"
 """What is answered where the memory does not hold the answer."""
 
-_BRIEF = "Answer the question with a short phrase or a single word, and nothing else."
+_BRIEF = "Answer the question with {}, and nothing else."
+
+
+def _brief(form: AnswerForm) -> str:
+    match form.kind:
+        case AnswerKind.FREE:
+            return _BRIEF.format("a short phrase or a single word")
+        case AnswerKind.CHOICE:
+            return _BRIEF.format("the letter of the right option and its text")
+        case _:
+            return _BRIEF.format(" or ".join(f"'{label}'" for label in form.allowed))
 
 
 def passage_text(paragraph: Paragraph) -> str:
@@ -22,20 +33,30 @@ def passage_text(paragraph: Paragraph) -> str:
     return f"{paragraph.title}: {paragraph.text}"
 
 
-def question_prompt(question: str, passages: Sequence[str] = (), *, is_simple: bool) -> Prompt:
+def question_prompt(
+    question: str, passages: Sequence[str] = (), form: AnswerForm = FREE, *, is_simple: bool
+) -> Prompt:
     """Return the prompt that asks a question, with passages in it or without.
 
     Args:
         question: The question.
         passages: What is shown.
+        form: What may be answered; options stand after the question.
         is_simple: As a plain text to be gone on with; else as a chat.
     """
     numbered = "\n".join(f"Passage {place}: {text}" for place, text in enumerate(passages, start=1))
+    question = "\n".join((question, *form.allowed)) if form.options else question
     if is_simple:
         context = f"## CONTEXT\n{numbered}\n(CONTEXT END)\n\n" if passages else ""
         return plain(f"{context}Question: {question}\nAnswer:")
     context = f"\n\n## CONTEXT\n{numbered}\n(CONTEXT END)" if passages else ""
-    return (Message("system", f"{_BRIEF}{context}"), Message("user", question))
+    return (Message("system", f"{_brief(form)}{context}"), Message("user", question))
+
+
+def gold_text(example: Example, *, is_simple: bool) -> str:
+    """Return an example's answer as it follows its prompt: the first one accepted."""
+    answer = example.task.form.given(example.gold.answers[0])
+    return answer_text(answer, is_simple=is_simple)
 
 
 def answer_text(answer: str, *, is_simple: bool) -> str:

@@ -21,9 +21,9 @@ from typing_extensions import TypedDict
 
 from pmi_kernel.core.errors import ConfigError
 from pmi_kernel.core.folder import Kept, plainly
+from pmi_kernel.core.places import cache_dir
 from pmi_kernel.core.provenance import package_versions
 from pmi_kernel.engines.base import Engine, Gradients
-from pmi_kernel.engines.models import cache_dir
 from pmi_kernel.engines.proxy import EngineProxy
 from pmi_kernel.lora.start import Gradient, Start
 

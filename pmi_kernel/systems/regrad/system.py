@@ -14,21 +14,32 @@ from typing import cast
 import torch
 from torch import Tensor
 
+from pmi_kernel.core.answers import AnswerForm
 from pmi_kernel.core.errors import EngineError
 from pmi_kernel.core.probe import GoldScore
 from pmi_kernel.core.settings import stable_seed
 from pmi_kernel.core.system import Field, FieldKind, Question, Reply
 from pmi_kernel.core.task import Task
-from pmi_kernel.core.trace import UNKNOWN, Change, EndReason, PassageUse, Step, StepKind
+from pmi_kernel.core.trace import (
+    UNKNOWN,
+    Change,
+    EndReason,
+    ParseOutcome,
+    Step,
+    StepKind,
+)
 from pmi_kernel.engines.base import Adapter, Engine, Finish, Generation, Sampling
 from pmi_kernel.engines.injected import injected
 from pmi_kernel.engines.tape import TapedEngine
 from pmi_kernel.lora.start import Gradient, Start, StepOn, tensors_of
 from pmi_kernel.lora.weights import LoraWeights
+from pmi_kernel.prompting.actions import value_regex
+from pmi_kernel.prompting.answer import most_tokens
 from pmi_kernel.prompting.messages import copied
-from pmi_kernel.retrieval import Evidence, make_retriever, make_step0_query, retrieve
+from pmi_kernel.retrieval import Evidence, make_step0_query, retrieve
+from pmi_kernel.retrieval.evidence import evidence_lines
 from pmi_kernel.systems.branch import Altered
-from pmi_kernel.systems.chat import ChatSystem, at_once
+from pmi_kernel.systems.chat import GUIDED_CHARS, GUIDED_TOKENS, ChatSystem, at_once
 from pmi_kernel.systems.regrad.attribution import attribute
 from pmi_kernel.systems.regrad.config import RegradConfig
 from pmi_kernel.systems.regrad.prompts import END, answer_text, known_prompt, question_prompt
@@ -88,12 +99,12 @@ class RegradSystem(ChatSystem[RegradConfig]):
         engine: Engine | None = None,
         learned_of: Task | None = None,
     ) -> None:
+        self._retriever = config.build_retriever()
         serves = engine.describe()["model"] if engine else config.engine
         is_scripted = serves == "scripted"
         self.start, self._sha256 = (_NO_MODEL, "") if is_scripted else read_start(config.checkpoint)
         super().__init__(config, engine)
         self._learned_of = learned_of
-        self._retriever = make_retriever(config.retriever)
         check_model(config.checkpoint, self.start, self.engine.describe())
         # A branch's tape, or another system's engine, looks them up already.
         if (
@@ -106,7 +117,8 @@ class RegradSystem(ChatSystem[RegradConfig]):
 
     def describe(self) -> Mapping[str, str]:
         """See `System.describe`."""
-        return {**super().describe(), "checkpoint_sha256": self._sha256}
+        hashed = {"checkpoint_sha256": self._sha256}
+        return {**super().describe(), **hashed, **self._retriever.describe()}
 
     def steps(self, task: Task) -> Generator[Step, None, None]:
         """Yield the steps of one episode; its memory is taken out whatever happens."""
@@ -119,7 +131,7 @@ class RegradSystem(ChatSystem[RegradConfig]):
             passages=found.passages,
             measures=found.measures(time.perf_counter() - began),
         )
-        texts = _texts(found)
+        texts = evidence_lines(found.passages)
         learned: Learned | None = None
         with injected(self.engine) as memory:
             if config.learns and texts:
@@ -170,7 +182,7 @@ class RegradSystem(ChatSystem[RegradConfig]):
     def texts(self, task: Task) -> tuple[str, ...]:
         """Return the passages that the first search of a task finds, as they are learned."""
         query = self.config.first_query or make_step0_query(task.question)
-        return _texts(self._retrieve(query, task))
+        return evidence_lines(self._retrieve(query, task).passages)
 
     def _found_texts(self, task: Task) -> tuple[str, ...]:
         texts = self.texts(task)
@@ -267,7 +279,9 @@ class RegradSystem(ChatSystem[RegradConfig]):
         """See `Asks.ask`: those with a gold answer as in an episode, others after examples."""
         adapter, is_simple = cast("Adapter | None", state), self.start.on.is_simple
         prompts = [
-            question_prompt(one.text, (one.evidence,) if one.evidence else (), is_simple=is_simple)
+            question_prompt(
+                one.text, (one.evidence,) if one.evidence else (), one.form, is_simple=is_simple
+            )
             if one.gold
             else known_prompt(one.text)
             for one in questions
@@ -284,11 +298,17 @@ class RegradSystem(ChatSystem[RegradConfig]):
                 if one.gold
             ]
         )
-        sampling = Sampling(max_tokens=self.config.answer_tokens, stop=(END,))
         outputs = at_once(
             [
-                partial(self.engine.generate, prompt, adapter=adapter, sampling=sampling)
-                for prompt in prompts
+                partial(
+                    self.engine.generate,
+                    prompt,
+                    adapter=adapter,
+                    sampling=Sampling(
+                        max_tokens=most_tokens(one.form, self.config.answer_tokens), stop=(END,)
+                    ),
+                )
+                for prompt, one in zip(prompts, questions, strict=True)
             ]
         )
         scored = iter(scores)
@@ -306,20 +326,24 @@ class RegradSystem(ChatSystem[RegradConfig]):
         )
 
     def _answered(self, task: Task, shown: Sequence[str], adapter: Adapter | None) -> Step:
-        config = self.config
+        config, form, is_simple = self.config, task.form, self.start.on.is_simple
+        is_guided = config.action_decoding == "guided"
+        most = GUIDED_TOKENS if is_guided else config.answer_tokens
         sampling = Sampling(
-            max_tokens=config.answer_tokens,
+            max_tokens=most_tokens(form, most),
             temperature=config.temperature,
             stop=(END,),
+            regex=_line_regex(form, is_simple=is_simple) if is_guided else None,
             seed=stable_seed(config.seed, task.id, "answer"),
         )
-        prompt = question_prompt(task.question, shown, is_simple=self.start.on.is_simple)
+        prompt = question_prompt(task.question, shown, form, is_simple=is_simple)
         output = self.engine.generate(prompt, adapter=adapter, sampling=sampling)
-        text, end = self._ended(output)
+        text, parse, end = self._ended(form, output)
         return Step(
             StepKind.ANSWER,
             text,
             raw=output.text,
+            parse=parse,
             measures=output.measures("act"),
             end_reason=end,
             prompt=copied(prompt),
@@ -332,7 +356,7 @@ class RegradSystem(ChatSystem[RegradConfig]):
         left = [[one != place for one in places] for place in places]
         found = attribute(
             self.engine,
-            question_prompt(task.question, shown, is_simple=is_simple),
+            question_prompt(task.question, shown, task.form, is_simple=is_simple),
             answer_text(answer.text, is_simple=is_simple).removesuffix(END),
             parts=[
                 self.memory(learned.only(mask))
@@ -354,18 +378,24 @@ class RegradSystem(ChatSystem[RegradConfig]):
             artifacts={**answer.artifacts, "attribution": told},
         )
 
-    def _ended(self, output: Generation) -> tuple[str, EndReason]:
+    def _ended(
+        self, form: AnswerForm, output: Generation
+    ) -> tuple[str, ParseOutcome | None, EndReason]:
         """The answer: the line, if it was ended; else by the run's own rule."""
         line = output.text.partition(END)[0].strip()
-        if line and (output.finish is Finish.STOP or self.config.unparsed == "text"):
-            return line, EndReason.ANSWERED
-        return UNKNOWN, EndReason.PARSE_FAILURE
+        answer = form.read(line)
+        if answer is not None and output.finish is Finish.STOP:
+            return answer, None, EndReason.ANSWERED
+        outcome = ParseOutcome.NOT_ALLOWED if line and answer is None else None
+        if line and self.config.unparsed == "text":
+            return answer or line, outcome, EndReason.ANSWERED
+        return UNKNOWN, outcome, EndReason.PARSE_FAILURE
 
 
-def _texts(found: Evidence) -> tuple[str, ...]:
-    """Each passage that was found as it is learned; see `passage_text`."""
-    used = (one for one in found.passages if one.use is not PassageUse.LEFT_OUT)
-    return tuple(f"{one.title}: {one.text}" for one in used)
+def _line_regex(form: AnswerForm, *, is_simple: bool) -> str:
+    """A regex of one line that answers, as `answer_text` has it."""
+    told = value_regex(form) or rf"[^\s][^\r\n]{{0,{GUIDED_CHARS - 1}}}"
+    return f"{' ' if is_simple else ''}({told}){END}"
 
 
 def _norms(tensors: Mapping[str, Tensor], steps: Mapping[str, Tensor]) -> dict[str, float]:
