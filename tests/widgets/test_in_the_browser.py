@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import nbformat
+import psutil
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
@@ -38,6 +39,19 @@ class Notebook:
 
     def run_all(self) -> None:
         self.command("Run", "runmenu:run-all")
+
+    def kill_kernel(self) -> None:
+        """Kill the kernel's process, as a machine out of memory does."""
+        ids = self.page.evaluate(
+            "fetch('/api/sessions').then((r) => r.json()).then((all) => all.filter((one) => "
+            "one.path.endsWith(location.pathname.split('/').at(-1))).map((one) => one.kernel.id))"
+        )
+        [kernel] = [
+            process
+            for process in psutil.process_iter()
+            if any(f"kernel-{ids[0]}.json" in word for word in process.cmdline())
+        ]
+        kernel.kill()
 
     @property
     def episode(self) -> Locator:
@@ -240,6 +254,46 @@ def test_hostile_text_stays_text(page: Page, lab: Lab, watch: Watch, pictures: P
     assert wide <= 1  # fifty thousand letters without a blank do not widen the page
     page.screenshot(path=pictures / "hostile.png")
     expect_clean(watch)
+
+
+@pytest.mark.parametrize("how", ["restarted", "shut down", "killed"])
+def test_a_view_whose_kernel_is_gone_says_so_and_takes_no_click(
+    how: str, scripted: Notebook, page: Page, lab: Lab
+) -> None:
+    if how == "killed":
+        scripted.kill_kernel()
+    elif how == "shut down":
+        scripted.command("Kernel", "kernelmenu:shutdown")
+    else:
+        scripted.command("Kernel", "kernelmenu:restart")
+        page.locator(".jp-Dialog .jp-mod-accept").click()
+    scripted.expect_status(re.compile("^Not connected: the kernel that made this view is gone"))
+    scripted.expect_idle()
+    for name in ("Next", "Stop", "Reset"):
+        expect(scripted.button(name)).to_have_attribute("aria-disabled", "true")
+    setup = page.locator(".pmi", has=page.get_by_role("button", name="Load data"))
+    expect(setup.get_by_label("topk")).to_be_disabled()
+    find = scripted.episode.get_by_label("Find in the episode")
+    find.fill("the")  # it can be read as before
+    expect(scripted.episode.locator(".pmi-find [role=status]")).to_have_text(
+        re.compile(r"\d+ found")
+    )
+    if how == "restarted":
+        scripted.expect_kernel()
+        scripted.run_all()
+        scripted.expect_status("Ready: 1 step so far.")
+        expect(scripted.button("Next")).to_have_attribute("aria-disabled", "false")
+
+
+def test_a_page_loaded_anew_after_its_kernel_was_restarted_is_not_connected(
+    scripted: Notebook, page: Page, lab: Lab
+) -> None:
+    scripted.command("File", "docmanager:save")
+    expect(page.locator(".lm-TabBar-tab.jp-mod-dirty")).to_have_count(0)
+    scripted.kill_kernel()
+    page.goto(lab.address("scripted.ipynb"))
+    scripted.expect_status(re.compile("^Not connected"))
+    expect(scripted.button("Next")).to_have_attribute("aria-disabled", "true")
 
 
 def test_a_saved_notebook_stays_readable(

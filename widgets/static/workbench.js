@@ -101,6 +101,22 @@ function formValues(control) {
   return values;
 }
 
+const GONE = ["dead", "terminating", "restarting", "autorestarting"];
+
+/** Tell when the kernel that made a model does not serve it any more; it never does again. */
+function watchKernel(model, el, onGone) {
+  const manager = model.widget_manager;
+  const kernel = manager?.kernel;  // of JupyterLab; elsewhere its widgets alone tell
+  const isGone = () => el.closest(".jupyter-widgets-disconnected")
+    || (kernel && (manager.kernel?.id !== kernel.id || GONE.includes(kernel.status)));
+  const look = () => { if (isGone()) { stop(); onGone(); } };
+  const looking = setInterval(look, 500);
+  kernel?.statusChanged?.connect(look);  // a restart may be over before one looks again
+  const stop = () => { clearInterval(looking); kernel?.statusChanged?.disconnect(look); };
+  look();
+  return stop;
+}
+
 export default () => {
   // One closure a model: a view that JupyterLab makes anew finds what was open and in focus.
   const memory = { open: new Set(), typed: new Map(), focus: null };
@@ -119,9 +135,10 @@ export default () => {
     el.append(root);
     pmiReading(view);
 
-    let clicked = null, since = 0, ticker = null;
+    let clicked = null, since = 0, ticker = null, isGone = false;
 
     const showStatus = () => {
+      if (isGone) return;
       const isBusy = model.get("is_busy") || clicked !== null;
       root.setAttribute("aria-busy", String(isBusy));
       if (isBusy && !since) since = performance.now();
@@ -151,6 +168,20 @@ export default () => {
       }
     };
 
+    const showGone = () => {
+      isGone = true;
+      clearInterval(ticker);
+      root.dataset.gone = "true";
+      root.setAttribute("aria-busy", "false");
+      status.classList.remove("pmi-error");
+      status.textContent = "Not connected: the kernel that made this view is gone, and it stands as it was then. "
+        + "Run its cell again.";
+      progress.hidden = true;
+      for (const control of root.querySelectorAll("[data-action]")) control.setAttribute("aria-disabled", "true");
+      const fields = "form:not(.pmi-find) :is(input, select, textarea)";
+      for (const field of root.querySelectorAll(fields)) field.disabled = true;
+    };
+
     const act = (control, action) => {
       if (control.getAttribute("aria-disabled") === "true") return;
       const form = control.closest("form");
@@ -161,7 +192,7 @@ export default () => {
       root.dataset.clicked = String(mine);
       model.send({ action, args, values: formValues(control) });
       setTimeout(() => {
-        if (clicked === null || root.dataset.clicked !== String(mine)) return;
+        if (isGone || clicked === null || root.dataset.clicked !== String(mine)) return;
         clicked = null;
         status.textContent = "No answer from the kernel. Is it running? Run the cells above first.";
         root.setAttribute("aria-busy", "false");
@@ -243,7 +274,7 @@ export default () => {
     // Points of a chart that names this view open what they stand for.
     const onPoint = (event) => {
       const id = event.points[0]?.customdata;
-      if (id !== undefined) model.send({ action: "choose", args: { id: String(id) }, values: {} });
+      if (id !== undefined && !isGone) model.send({ action: "choose", args: { id: String(id) }, values: {} });
     };
     const listening = new WeakSet();
     const charts = setInterval(() => {
@@ -279,7 +310,9 @@ export default () => {
       if (document.activeElement.contains(root)) found?.focus({ preventScroll: true });
     };
     refocus(30);
+    const unwatch = watchKernel(model, el, showGone);
     return () => {
+      unwatch();
       clearInterval(ticker);
       clearInterval(charts);
       document.removeEventListener("pointerdown", onPointer, true);
