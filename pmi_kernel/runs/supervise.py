@@ -270,7 +270,8 @@ class Supervisor:
         if not self._is_cancelled:
             self._is_cancelled = True
             self._cancelled_s = time.monotonic()
-            self._say("cancelling: the episodes that run now are finished first")
+            how = "are owed again" if asked["force"] else "are finished first"
+            self._say(f"cancelling: the episodes that run now {how}")
         if asked["force"] or time.monotonic() - self._cancelled_s > _GRACE_S:
             self._end_all()
 

@@ -376,6 +376,21 @@ def test_the_monitor_shows_a_run_that_ended_and_goes_on_with_it(finished: Path) 
         monitor.close()
 
 
+def test_the_monitor_says_what_a_stopped_run_kept_and_how_to_go_on(tmp_path: Path) -> None:
+    seen: list[EvalResult] = []
+
+    def stop(result: EvalResult) -> None:
+        seen.append(result)
+        if len(seen) == 2:
+            raise KeyboardInterrupt
+
+    run(RunSettings(out=tmp_path, limit=5), ClosedBookConfig(engine="scripted"), on_result=stop)
+    monitor = JobMonitor(tmp_path)
+    kept = "interrupted, 2 of 5 episodes done and kept, 3 owed; Resume goes on with what is owed"
+    assert monitor.status == f"{tmp_path}: {kept}"
+    monitor.close()
+
+
 def test_charts_of_a_run_without_results_wait_for_them(tmp_path: Path) -> None:
     (tmp_path / "request.json").write_text("{}")
     charts = RunCharts(tmp_path, Replay(tmp_path))
