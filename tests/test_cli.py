@@ -133,6 +133,19 @@ def test_a_run_that_is_there_names_its_data_and_yes_starts_the_default(tmp_path:
     assert json.loads((tmp_path / "run" / "summary.json").read_text())["num_episodes"] == 2
 
 
+@pytest.mark.parametrize("verb", ["grid", "study recipes", "study accumulation"])
+def test_many_runs_are_started_only_where_their_questions_are_named(
+    verb: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "many"
+    assert pmi(*verb.split(), "--engine", "scripted", "--out", str(out)) == 2
+    told = capsys.readouterr().err
+    assert "nothing was started" in told
+    assert str(out) in told
+    assert "--yes" in told
+    assert not out.exists()
+
+
 def test_each_setting_that_is_wrong_has_a_line_whichever_group_it_is_of(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from pmi_kernel.core.errors import PmiError
 from pmi_kernel.core.settings import SystemConfig
 from pmi_kernel.core.system import Changes, Field, FieldKind
 from pmi_kernel.core.trace import Change, Step, Trace
@@ -12,7 +13,15 @@ from pmi_kernel.core.visible import visible
 from pmi_kernel.episodes.whatif import TapedEpisode
 from pmi_kernel.reports.pages.again import Again
 from pmi_kernel.reports.pages.render import Node
-from pmi_kernel.reports.pages.trace_nodes import Live, branch_node, head_node, reading_nodes
+from pmi_kernel.reports.pages.trace_nodes import (
+    Live,
+    branch_node,
+    foreseen_node,
+    head_node,
+    reading_nodes,
+)
+from pmi_kernel.retrieval.config import RetrievalConfig
+from pmi_kernel.retrieval.foreseen import foreseen
 from widgets.setup import Setup
 from widgets.view import View
 
@@ -338,6 +347,7 @@ class EpisodeView(View):
                     prediction=prediction,
                 ),
                 *self._reading(),
+                *self._foreseen(),
                 Node(
                     f"branches-{self._shown.key if self._shown else ''}",
                     "branches.html",
@@ -354,6 +364,20 @@ class EpisodeView(View):
         episode = self._shown.branches[0].episode
         again = Again(self._shown.config, self._shown.source, self._is_probed)
         return reading_nodes(episode.trace, episode.example.gold, again)
+
+    def _foreseen(self) -> list[Node]:
+        """What an episode without steps will begin with, where that needs no model."""
+        config, example = self._setup.config, self._setup.example
+        if self._shown is not None:
+            config, example = self._shown.config, self._shown.branches[0].episode.example
+            if _has_steps(self._shown):
+                return []
+        if not isinstance(config, RetrievalConfig):
+            return []
+        try:
+            return [foreseen_node(example.task, foreseen(config, example.task))]
+        except PmiError:  # the episode itself will say it
+            return []
 
     def _tabs(self) -> list[Node]:
         """A tab for each episode, where there are several: question, what differs, outcome."""

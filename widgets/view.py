@@ -172,6 +172,9 @@ class View(anywidget.AnyWidget):
     def on_idle(self) -> None:
         """Called in the view's thread when nothing is left to do."""
 
+    def on_ping(self, *_: object) -> None:
+        """A page that asks whether somebody is there: the reply says it."""
+
     def _on_message(self, _: object, content: Mapping[str, Any], __: object) -> None:
         action = getattr(self, f"on_{content.get('action')}", None)
         if action is None:

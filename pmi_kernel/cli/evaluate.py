@@ -7,11 +7,12 @@ from typing import Annotated, Any
 
 import tyro
 
+from pmi_kernel.cli.consent import Consent, is_given, refuse
 from pmi_kernel.cli.flags import parse_settings
 from pmi_kernel.cli.parsing import parse
 from pmi_kernel.cli.terminal import say
 from pmi_kernel.core.errors import SettingsError
-from pmi_kernel.core.settings import Settings, SystemConfig
+from pmi_kernel.core.settings import SystemConfig
 from pmi_kernel.core.visible import visible
 from pmi_kernel.systems import SYSTEMS, config_class
 
@@ -19,13 +20,11 @@ INTERRUPTED = 130
 """Exit status after Ctrl-C."""
 
 
-class _Asked(Settings):
+class _Asked(Consent):
     """What is asked of the command alone."""
 
     system: str = "pmi"
     """What answers; each has options of its own."""
-    yes: bool = False
-    """Start with the default questions, where no data is named."""
 
 
 _FIRST = ("data", "out", "limit", "system")
@@ -50,34 +49,23 @@ def run(words: list[str]) -> int:
         f"(one of {', '.join(SYSTEMS)}).",
         (*_FIRST, *kind.main[:6], "yes"),
     )
-    is_named = any(word.partition("=")[0] == "--data" for word in words)
-    if is_named or asked.yes or RECORD.at(settings.out).exists():
+    if is_given(words, asked, RECORD.at(settings.out)):
         return _finish_run(settings, config)
-    say(_would_run(settings, config), is_error=True)
-    return 2
+    return refuse(_would_run(settings, config))
 
 
-def _would_run(settings: Any, config: SystemConfig) -> str:
-    """Return what a command that names no data would run, and how it is told to."""
+def _would_run(settings: Any, config: SystemConfig) -> dict[str, str]:
     from pmi_kernel.data import load_examples
 
     num = len(load_examples(settings.data))
     asked = num if settings.limit is None else min(num, settings.limit)
-    facts = {
+    return {
         "system": config.system,
         "data": f"{settings.data}, {asked} of its {num} questions",
         "model": config.serves or "none",
         "injection": _injection(config),
         "out": str(settings.out),
     }
-    return "\n".join(
-        [
-            "pmi: nothing was started, as no data is named; this would run:",
-            *(f"  {name:9}  {fact}" for name, fact in facts.items()),
-            "name the questions with --data (sample, hotpotqa, a file, world:...), or start it as "
-            "it is with --yes",
-        ]
-    )
 
 
 def _injection(config: SystemConfig) -> str:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from pmi_kernel.cli.consent import Consent, is_given, refuse
 from pmi_kernel.cli.evaluate import run_shown
 from pmi_kernel.cli.flags import parse_settings
 from pmi_kernel.cli.terminal import ask_which, say
@@ -23,13 +24,17 @@ def grid(words: list[str]) -> int:
         if num_errors := outcome.summary["num_errors"]:
             failed[target.out.name] = num_errors
 
-    settings, config = parse_settings(
-        {"grid": arms.GridSettings, "system": PmiConfig},
+    settings, config, consent = parse_settings(
+        {"grid": arms.GridSettings, "system": PmiConfig, "asked": Consent},
         words,
         "grid",
         "Run closed book, in context, injected, injected with context, and the wrong passage.",
-        tuple(arms.GridSettings.model_fields),
+        (*arms.GridSettings.model_fields, "yes"),
     )
+    if not is_given(words, consent, settings.out / arms.ARMS[0]):
+        asked = settings.questions or "all"
+        facts = {"arms": ", ".join(arms.ARMS), "data": f"{settings.data}, {asked} of its questions"}
+        return refuse({**facts, "model": config.serves, "out": str(settings.out)})
     say(arms.grid(settings, config, run_arm=run_arm).render())
     if not failed:
         return 0
@@ -40,7 +45,7 @@ def grid(words: list[str]) -> int:
 
 def study(words: list[str]) -> int:
     """Study what is learned from weights alone: by recipe, or by a second memory on a first."""
-    from pmi_kernel.studies.background import KINDS, carry_out
+    from pmi_kernel.studies.background import KINDS, RECORDS, carry_out
     from pmi_kernel.systems.pmi.config import PmiConfig
 
     if not words or words[0] not in KINDS:
@@ -50,13 +55,20 @@ def study(words: list[str]) -> int:
         )
 
     kind = KINDS[words[0]]
-    settings, config = parse_settings(
-        {"study": kind, "system": PmiConfig},
+    settings, config, consent = parse_settings(
+        {"study": kind, "system": PmiConfig, "asked": Consent},
         words[1:],
         f"study {words[0]}",
         _STUDIES[words[0]],
-        tuple(kind.model_fields),
+        (*kind.model_fields, "yes"),
     )
+    if not is_given(words, consent, *(settings.out / name for name in RECORDS)):
+        named = {name: value for name, value in settings if name not in ("out", "workers")}
+        facts = {
+            name: ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+            for name, value in named.items()
+        }
+        return refuse({**facts, "model": config.serves, "out": str(settings.out)})
     found = carry_out(
         settings,
         config,

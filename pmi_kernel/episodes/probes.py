@@ -177,6 +177,26 @@ def asked(system: System) -> Asks:
     return system
 
 
+def check_controls(system: System, *, is_asked: bool, is_misled: bool) -> None:
+    """Refuse what a system cannot, before its first episode.
+
+    Args:
+        system: The system.
+        is_asked: Whether it is to be probed, or its restoring checked.
+        is_misled: Whether it is to learn another task's passages.
+
+    Raises:
+        ConfigError: It cannot.
+    """
+    if is_asked:
+        asked(system)
+    if is_misled and not isinstance(system, Misleads):
+        raise ConfigError(
+            f"wrong_passage is a control that {system.config.system} does not have: it cannot "
+            "learn another question's passages"
+        )
+
+
 @contextmanager
 def verified_restore(system: System) -> Iterator[None]:
     """Check that base scores after the context are bit-equal to those before it.

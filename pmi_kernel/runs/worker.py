@@ -27,7 +27,7 @@ from pmi_kernel.core.trace import EndReason
 from pmi_kernel.data import load_data
 from pmi_kernel.episodes.controls import Controls
 from pmi_kernel.episodes.episode import Episode, evaluate
-from pmi_kernel.episodes.probes import Prober, verified_restore
+from pmi_kernel.episodes.probes import Prober, check_controls, verified_restore
 from pmi_kernel.runs import underway
 from pmi_kernel.runs.merge import ERRORS, RESULTS, TRACES
 from pmi_kernel.runs.settings import RunSettings
@@ -54,7 +54,7 @@ class Worker:
 
     Raises:
         ConfigError: Another worker of this name is still at its files, or more episodes are to run
-            at once than the system can.
+            at once than the system can, or it is to be probed or misled and cannot be.
     """
 
     def __init__(
@@ -71,6 +71,11 @@ class Worker:
                 f"a system set like this holds {most} memory at a time, so that concurrency can be "
                 f"{most} at most, and is {settings.concurrency}"
             )
+        check_controls(
+            system,
+            is_asked=settings.probe or settings.verify_restore,
+            is_misled=settings.wrong_passage,
+        )
         self.name = name
         self._stages = {} if stages is None else stages
         self._watch = progress.Watch(above=progress.current())

@@ -14,6 +14,7 @@ from pmi_kernel.jobs.job import REQUEST, VERBS, Request
 from pmi_kernel.jobs.owner import Owned, owned
 from pmi_kernel.jobs.status import State
 from pmi_kernel.runs import RunSettings, supervise
+from pmi_kernel.studies import accumulation, recipes
 from pmi_kernel.studies.accumulation import Accumulation, AccumulationSettings, study_accumulation
 from pmi_kernel.studies.pages import study_page
 from pmi_kernel.studies.recipes import Study, StudySettings, study_recipes, words
@@ -26,6 +27,9 @@ KINDS: dict[str, type[Asked]] = {
     "accumulation": AccumulationSettings,
 }
 """The studies by name, each with its settings."""
+
+RECORDS = (recipes.STUDY, accumulation.STUDY)
+"""The files of which a study that was begun has one."""
 
 
 def launch_study(settings: Asked, config: PmiConfig) -> Job:

@@ -148,7 +148,16 @@ def test_runs_are_listed_with_their_scores(
 def test_the_grid_runs_its_arms_and_goes_on(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["grid", "--engine", "scripted", "--out", str(tmp_path / "grid"), "--questions", "6"]
+    words = [
+        "grid",
+        "--engine",
+        "scripted",
+        "--out",
+        str(tmp_path / "grid"),
+        "--questions",
+        "6",
+        "--yes",
+    ]
     with pytest.raises(SystemExit) as end:
         main(words)
     assert end.value.code == 0

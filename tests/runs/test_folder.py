@@ -260,7 +260,16 @@ def test_a_grid_with_failed_episodes_ends_with_1(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv(POISON, "error:Gilded Window of Brindlegate")
-    words = ("grid", "--engine", "scripted", "--model", SCRIPTED.model, "--questions", "60")
+    words = (
+        "grid",
+        "--engine",
+        "scripted",
+        "--model",
+        SCRIPTED.model,
+        "--questions",
+        "60",
+        "--yes",
+    )
     assert pmi(*words, "--workers", "1", "--out", str(tmp_path)) == 1
     assert "failed and left pending" in capsys.readouterr().err
     monkeypatch.delenv(POISON)

@@ -123,8 +123,11 @@ def test_what_cannot_be_studied_is_told_in_one_line(
     accumulation = ("study", "accumulation", "--engine", "scripted", "--out", str(tmp_path / "a"))
     for words, message in (
         (("study", "everything"), "there are recipes, accumulation"),
-        (("study", "recipes", "--data", "a/x.json", "b/x.json"), "would share a folder"),
-        ((*accumulation, "--strategy", "inplace"), "cannot go on from a memory"),
+        (
+            ("study", "recipes", "--out", str(tmp_path / "r"), "--data", "a/x.json", "b/x.json"),
+            "would share a folder",
+        ),
+        ((*accumulation, "--data", WORLD, "--strategy", "inplace"), "cannot go on from a memory"),
         ((*accumulation, "--data", WORLD), "has 4 questions, not the 20"),
     ):
         assert pmi(*words) == 2

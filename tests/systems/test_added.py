@@ -65,6 +65,20 @@ def test_a_folder_and_a_line_are_a_system(sample: list[Example]) -> None:
 
 
 @pytest.mark.usefixtures("added")
+@pytest.mark.parametrize("flag", ["--probe", "--verify_restore"])
+def test_what_it_cannot_is_refused_before_the_first_episode(
+    flag: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from pmi_kernel.core.errors import ConfigError
+    from pmi_kernel.runs import RunSettings, run
+
+    settings = RunSettings(out=tmp_path / "run", **{flag.removeprefix("--"): True})
+    with pytest.raises(ConfigError, match="echo cannot be asked outside an episode"):
+        run(settings, config_class("echo")(times=2))  # type: ignore[call-arg]
+    assert not list((tmp_path / "run").glob("eval_results*.jsonl"))
+
+
+@pytest.mark.usefixtures("added")
 def test_its_settings_are_flags(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["run", "--system", "echo", "--help"])

@@ -14,6 +14,8 @@ from pmi_kernel.core.trace import Trace
 from pmi_kernel.engines.base import Engine
 from pmi_kernel.engines.scripted import ScriptedEngine
 from pmi_kernel.episodes.episode import Episode, evaluate
+from pmi_kernel.retrieval.config import RetrievalConfig
+from pmi_kernel.retrieval.foreseen import foreseen
 from pmi_kernel.systems import SYSTEMS, config_class, open_system
 
 JUNK = Gold(("junk", "no"), (SupportingFact("nowhere", 99),))
@@ -71,6 +73,20 @@ def test_every_episode_ends_with_an_answer_and_leaves_nothing(
         assert result.prediction == trace.steps[-1].text
         assert [step.index for step in trace.steps] == list(range(len(trace.steps)))
         assert engine.num_attached == 0
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_the_first_search_is_foreseen_without_a_model(name: str, sample: list[Example]) -> None:
+    settings = config(name)
+    if not isinstance(settings, RetrievalConfig):
+        return
+    settings = settings.but(retriever="bm25", topk=2, max_chars=300)
+    system = open_system(settings, ScriptedEngine())
+    for example in sample[:5]:
+        first = Episode(system, example).step()
+        told = foreseen(settings, example.task)
+        assert first is not None
+        assert (first.kind, first.text, first.passages) == (told.kind, told.text, told.passages)
 
 
 @pytest.mark.parametrize("name", SYSTEMS)

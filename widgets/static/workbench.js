@@ -117,6 +117,8 @@ function watchKernel(model, el, onGone) {
   return stop;
 }
 
+const ANSWERED_MS = 8000; // a kernel that is idle answers at once
+
 export default () => {
   // One closure a model: a view that JupyterLab makes anew finds what was open and in focus.
   const memory = { open: new Set(), typed: new Map(), focus: null };
@@ -131,7 +133,11 @@ export default () => {
     const progress = document.createElement("p");
     progress.className = "pmi-now";
     const view = document.createElement("div");
-    root.append(status, progress, view);
+    const stale = document.createElement("p");
+    stale.className = "pmi-warn";
+    stale.setAttribute("role", "alert");
+    stale.hidden = true;
+    root.append(stale, status, progress, view);
     el.append(root);
     pmiReading(view);
 
@@ -159,6 +165,29 @@ export default () => {
       sync(view, model.get("nodes"));
       setTabStops();
     };
+    let asked = 0, heard = -Infinity;
+    const setStale = (isStale) => {
+      if (isGone || stale.hidden !== isStale) return;
+      stale.hidden = !isStale;
+      stale.textContent = isStale
+        ? "The kernel does not answer: it is busy, or it is gone and this is what was saved. Buttons do nothing until it answers." : "";
+      root.toggleAttribute("data-stale", isStale);
+    };
+    const onHeard = () => { asked = 0; heard = performance.now(); setStale(false); };
+    const ask = () => {
+      if (asked || performance.now() - heard < ANSWERED_MS) return;
+      const mine = asked = performance.now();
+      try {
+        model.send({ action: "ping", args: {}, values: {} });
+      } catch { // the way to the kernel is closed already
+        asked = 0;
+        setStale(true);
+        return;
+      }
+      setTimeout(() => { if (asked === mine) { asked = 0; setStale(true); } }, ANSWERED_MS);
+    };
+    const onLost = () => { heard = -Infinity; ask(); };
+    const onShown = () => { if (!document.hidden) ask(); };
     const onChange = () => { clicked = null; showStatus(); };
     const setTabStops = () => {
       for (const bar of root.querySelectorAll("[role=toolbar]")) {
@@ -169,14 +198,13 @@ export default () => {
     };
 
     const showGone = () => {
+      setStale(true);
       isGone = true;
+      stale.textContent = "The kernel does not answer: the one that made this view is gone, "
+        + "and the view stands as it was then. Run its cell again.";
       clearInterval(ticker);
-      root.dataset.gone = "true";
-      root.setAttribute("aria-busy", "false");
-      status.classList.remove("pmi-error");
-      status.textContent = "Not connected: the kernel that made this view is gone, and it stands as it was then. "
-        + "Run its cell again.";
       progress.hidden = true;
+      root.setAttribute("aria-busy", "false");
       for (const control of root.querySelectorAll("[data-action]")) control.setAttribute("aria-disabled", "true");
       const fields = "form:not(.pmi-find) :is(input, select, textarea)";
       for (const field of root.querySelectorAll(fields)) field.disabled = true;
@@ -184,6 +212,7 @@ export default () => {
 
     const act = (control, action) => {
       if (control.getAttribute("aria-disabled") === "true") return;
+      if (!stale.hidden) { ask(); return; }
       const form = control.closest("form");
       const args = { ...JSON.parse(form?.dataset.args ?? "{}"), ...control.dataset };
       clicked = "Working…";
@@ -192,11 +221,11 @@ export default () => {
       root.dataset.clicked = String(mine);
       model.send({ action, args, values: formValues(control) });
       setTimeout(() => {
-        if (isGone || clicked === null || root.dataset.clicked !== String(mine)) return;
+        if (clicked === null || root.dataset.clicked !== String(mine)) return;
         clicked = null;
-        status.textContent = "No answer from the kernel. Is it running? Run the cells above first.";
-        root.setAttribute("aria-busy", "false");
-      }, 8000);
+        showStatus();
+        setStale(true);
+      }, ANSWERED_MS);
     };
 
     root.addEventListener("click", (event) => {
@@ -286,6 +315,10 @@ export default () => {
       }
     }, 500);
 
+    model.on("change", onHeard);
+    model.on("comm_live_update", onLost);
+    document.addEventListener("visibilitychange", onShown);
+    root.addEventListener("pointerenter", onShown);
     model.on("change:nodes", showNodes);
     model.on("change:status", onChange);
     model.on("change:progress", showProgress);
@@ -310,12 +343,16 @@ export default () => {
       if (document.activeElement.contains(root)) found?.focus({ preventScroll: true });
     };
     refocus(30);
+    ask();
     const unwatch = watchKernel(model, el, showGone);
     return () => {
       unwatch();
       clearInterval(ticker);
       clearInterval(charts);
       document.removeEventListener("pointerdown", onPointer, true);
+      document.removeEventListener("visibilitychange", onShown);
+      model.off("change", onHeard);
+      model.off("comm_live_update", onLost);
       model.off("change:nodes", showNodes);
       model.off("change:status", onChange);
       model.off("change:progress", showProgress);

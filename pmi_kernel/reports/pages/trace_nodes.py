@@ -11,12 +11,13 @@ from pmi_kernel.core.probe import Probe
 from pmi_kernel.core.result import EvalResult
 from pmi_kernel.core.system import Field
 from pmi_kernel.core.task import Gold, Task
-from pmi_kernel.core.trace import Step, Trace
+from pmi_kernel.core.trace import PassageUse, Step, Trace
 from pmi_kernel.episodes.card import ReportCard, report_cards
 from pmi_kernel.reports.cards import card_facts, card_rows
 from pmi_kernel.reports.pages.again import Again
 from pmi_kernel.reports.pages.kinds import page_of
-from pmi_kernel.reports.pages.reading import costs, token_bars
+from pmi_kernel.reports.pages.passages import read_passages
+from pmi_kernel.reports.pages.reading import costs, token_bars, words
 from pmi_kernel.reports.pages.render import Node, seconds
 
 
@@ -59,6 +60,13 @@ def reading_nodes(trace: Trace, gold: Gold | None, again: Again | None) -> list[
         told = {"command": again.command(id_), "cell": again.cell(id_), "num_steps": num_steps}
         nodes.append(Node("again", "again.html", told))
     return nodes
+
+
+def foreseen_node(task: Task, step: Step) -> Node:
+    """Return the search that an episode without steps will begin with."""
+    used = [one for one in step.passages if one.use is not PassageUse.LEFT_OUT]
+    shown = read_passages(used, task, None, set(words(step.text)))
+    return Node("foreseen", "foreseen.html", {"query": step.text, "shown": shown})
 
 
 def prediction_of(trace: Trace) -> str | None:
