@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from widgets.mixer import MemoryMixer
     from widgets.monitor import JobMonitor
     from widgets.replay import Replay
+    from widgets.runs_view import RunsView
     from widgets.setup import Setup
     from widgets.study import StudyView
     from widgets.training_view import TrainingView
@@ -30,6 +31,7 @@ __all__ = [
     "MemoryMixer",
     "Replay",
     "RunCharts",
+    "RunsView",
     "Setup",
     "StudyView",
     "TrainingView",
@@ -44,6 +46,7 @@ _HOMES = {
     "JobMonitor": "widgets.monitor",
     "MemoryMixer": "widgets.mixer",
     "Replay": "widgets.replay",
+    "RunsView": "widgets.runs_view",
     "RunCharts": "widgets.charts",
     "Setup": "widgets.setup",
     "StudyView": "widgets.study",

@@ -15,6 +15,7 @@ from pmi_kernel.core.probe import Probe
 from pmi_kernel.reports.intervals import mean_of
 from pmi_kernel.reports.pages.charts import COLOURS, bars, styled
 from pmi_kernel.reports.pages.reading import matrix
+from pmi_kernel.reports.run_table import RunRow, so_far
 from pmi_kernel.studies.sweep import SweepPoint
 
 if TYPE_CHECKING:
@@ -115,6 +116,32 @@ def ends_figure(frame: "pd.DataFrame") -> go.Figure:
     figure.add_bar(x=names, y=stages.tolist(), row=1, col=2)
     figure.update_layout(showlegend=False)
     return styled(figure, height=320)
+
+
+def overlaid_figure(rows: Mapping[str, RunRow]) -> go.Figure:
+    """Return EM so far and seconds so far over the episodes, a line for each run."""
+    figure = make_subplots(cols=2, subplot_titles=("EM so far (percent)", "seconds so far"))
+    for place, (name, row) in enumerate(rows.items()):
+        style = {
+            "name": html.escape(name),
+            "line": {"color": COLOURS[place % len(COLOURS)]},
+            "mode": "lines",
+            "legendgroup": name,
+        }
+        for column, (score, scale, unit) in enumerate((("em", 100, " %"), ("seconds", 1, " s")), 1):
+            counts, values = so_far(row, score)
+            figure.add_scatter(
+                x=counts,
+                y=[scale * value for value in values],
+                hovertemplate=f"%{{y:.1f}}{unit} after %{{x}} episodes",
+                showlegend=column == 1,
+                **style,
+                row=1,
+                col=column,
+            )
+    figure.update_xaxes(title_text="episodes, in the order of their ids")
+    figure.update_yaxes(rangemode="tozero")
+    return styled(figure)
 
 
 def episodes_figure(frame: "pd.DataFrame", view_id: str) -> go.Figure:

@@ -139,6 +139,13 @@ def test_what_is_open_and_typed_stays_when_a_step_is_added(scripted: Notebook) -
     expect(scripted.button("Next")).to_be_focused()
 
 
+def test_the_first_search_is_shown_before_a_step(scripted: Notebook) -> None:
+    expect(scripted.episode.get_by_label("To come")).to_have_count(0)
+    scripted.button("Reset").click()
+    scripted.expect_status("Ready: 0 steps so far.")
+    expect(scripted.episode.get_by_label("To come")).to_contain_text("town author Gilded Window")
+
+
 def test_an_episode_is_searched_and_copied_while_it_grows(
     scripted: Notebook, page: Page, watch: Watch
 ) -> None:
@@ -473,6 +480,9 @@ def test_a_batch_is_launched_watched_cancelled_and_gone_on_with(
     notebook.command("Kernel", "kernelmenu:restart")
     page.locator(".jp-Dialog .jp-mod-accept").click()
     notebook.expect_kernel()
+    gone = notebook.monitor.get_by_role("alert")
+    expect(gone).to_contain_text("The kernel does not answer")
+    expect(notebook.monitor).to_have_attribute("data-stale", "")
     notebook.run_all()  # the job lived on, and is found again
     notebook.expect_more_than(before)  # the view of the kernel before stands still
     assert json.loads((lab.root / "runs" / "batch" / "owner.json").read_text())["pid"] == owner

@@ -224,6 +224,29 @@ def test_a_reset_while_it_runs_starts_again(setup: Setup) -> None:
     assert bench.given.num_attached == 0
 
 
+def test_question_and_first_search_show_while_the_model_loads() -> None:
+    release = threading.Event()
+
+    class Slow(Bench):
+        def system(self) -> System:
+            release.wait(within(1))
+            return super().system()
+
+    bench = Slow("sample", retriever="bm25")
+    bench.given = ScriptedEngine()
+    view = EpisodeView(bench, is_probed=False)
+    view.next()
+    shown = BeautifulSoup(view.html(), "html.parser")
+    assert bench.example.task.question in shown.h2.text
+    told = shown.select_one(".pmi-foreseen").text
+    release.set()
+    view.wait()
+    (step,) = view.traces[0].steps
+    assert step.text in told
+    assert step.passages[0].text in told
+    assert 'pmi-foreseen"' not in view.html().split("</style>")[1]
+
+
 def test_branches_share_an_engine_that_holds_one_memory() -> None:
     bench = Bench("sample", train_mem=True)
     bench.given = ScriptedEngine(is_exclusive=True)

@@ -36,7 +36,7 @@ def figures_node(
     if len(counts) == 1:
         (count,) = counts
         told.append(f"n = {count}" if called == "n" else f"{count} {called}")
-    columns = [_column(name, [found.get(name) for _, found in rows]) for name in shown]
+    columns = [column_of(name, [found.get(name) for _, found in rows]) for name in shown]
     return Node(
         key,
         "figures.html",
@@ -57,12 +57,12 @@ def figures_node(
     )
 
 
-def _column(name: str, found: Sequence[Interval | None]) -> dict[str, Any]:
+def column_of(name: str, found: Sequence[Interval | None]) -> dict[str, Any]:
     """A column's heading, and each cell's text and where its bar lies, in percent of its width."""
     figure = FIGURES[name]
     there = [one for one in found if one]
-    low = min(0.0, *(one.low for one in there))
-    high = max(0.0, *(one.high for one in there))
+    low = min([0.0, *(one.low for one in there)])
+    high = max([0.0, *(one.high for one in there)])
     if figure.average is Average.SHARE:  # a difference of shares may be negative
         low, high = -1.0 if low < 0 else 0.0, 1.0
     width = (high - low) or 1.0
