@@ -215,9 +215,14 @@ def test_another_question_and_other_settings_begin_an_episode_beside(
     setup.get_by_label("topk").fill("0")
     setup.get_by_role("button", name="Apply settings").click()
     expect(setup.locator("> .pmi-status")).to_contain_text("topk: should be greater than")
+    beside = setup.locator("[name=topk] + .pmi-problem")
+    expect(beside).to_contain_text("should be greater than")
+    expect(setup.get_by_label("topk")).to_have_value("0")
+    expect(setup.get_by_label("topk")).to_have_attribute("aria-invalid", "true")
     setup.get_by_label("Data file").fill("no/such/file.json")
     setup.get_by_role("button", name="Load data").click()
     expect(setup.locator("> .pmi-status")).to_contain_text("no/such/file.json")
+    expect(setup.locator(".pmi-problem")).to_have_count(0)
 
 
 def test_the_keyboard_alone(scripted: Notebook, page: Page, lab: Lab) -> None:
@@ -402,7 +407,7 @@ def test_a_sweep_draws_its_charts_and_can_be_cancelled(
 ) -> None:
     bench = page.locator(".pmi", has=page.get_by_role("button", name="Run the sweep"))
     bench.get_by_role("button", name="Run the sweep").click()
-    expect(bench.locator("> .pmi-status")).to_contain_text("there is no snippet")
+    expect(bench.locator("> .pmi-status")).to_contain_text("snippet: there is none")
     bench.get_by_label("Snippet to inject").fill("Some words to learn.")
     bench.get_by_role("button", name="Run the sweep").click()
     expect(bench.locator("> .pmi-status")).to_have_text("9 of 9 LoRA configs measured.")

@@ -112,6 +112,11 @@ def test_a_number_that_is_none_is_told(setup: Setup, typed: str) -> None:
     view._handle_custom_msg(message, [])
     assert view.is_error
     assert "mem_steps" in view.status
+    assert view.problems.keys() == {"mem_steps"}
+    view._handle_custom_msg({"action": "ping"}, [])
+    assert view.problems
+    view._handle_custom_msg({**message, "values": {}}, [])
+    assert not view.problems
 
 
 def test_stop_drops_what_runs_and_the_episode_goes_on_from_there(setup: Setup) -> None:

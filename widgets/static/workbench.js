@@ -141,6 +141,7 @@ export default () => {
     el.append(root);
     pmiReading(view);
 
+    let sent = null;  // the form that was sent last
     let clicked = null, since = 0, ticker = null, isGone = false;
 
     const showStatus = () => {
@@ -164,6 +165,21 @@ export default () => {
     const showNodes = () => {
       sync(view, model.get("nodes"));
       setTabStops();
+    };
+    const showProblems = () => {
+      for (const told of root.querySelectorAll(".pmi-problem")) {
+        told.previousElementSibling.removeAttribute("aria-invalid");
+        told.remove();
+      }
+      for (const [name, problem] of Object.entries(model.get("problems"))) {
+        const field = sent?.elements.namedItem(name);
+        if (!field) continue;
+        const told = document.createElement("small");
+        told.className = "pmi-problem";
+        told.textContent = problem;
+        field.setAttribute("aria-invalid", "true");
+        field.after(told);
+      }
     };
     let asked = 0, heard = -Infinity;
     const setStale = (isStale) => {
@@ -213,7 +229,7 @@ export default () => {
     const act = (control, action) => {
       if (control.getAttribute("aria-disabled") === "true") return;
       if (!stale.hidden) { ask(); return; }
-      const form = control.closest("form");
+      const form = sent = control.closest("form");
       const args = { ...JSON.parse(form?.dataset.args ?? "{}"), ...control.dataset };
       clicked = "Working…";
       showStatus();
@@ -324,6 +340,7 @@ export default () => {
     model.on("change:progress", showProgress);
     model.on("change:is_busy", onChange);
     model.on("change:is_error", showStatus);
+    model.on("change:problems", showProblems);
     model.on("change:num_replies", onChange);
     showNodes();
     showStatus();
@@ -358,6 +375,7 @@ export default () => {
       model.off("change:progress", showProgress);
       model.off("change:is_busy", onChange);
       model.off("change:is_error", showStatus);
+      model.off("change:problems", showProblems);
       model.off("change:num_replies", onChange);
     };
   }
