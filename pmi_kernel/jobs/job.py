@@ -129,6 +129,11 @@ VERBS = {
         ("study.json", "accumulation.json"),
         "pmi_kernel.runs.files:found_cells",
     ),
+    "grid": Verb(
+        "pmi_kernel.studies.grid_job",
+        (),  # its request tells
+        "pmi_kernel.studies.grid_job:found",
+    ),
     "train": Verb(
         "pmi_kernel.systems.learning",
         ("train_log.jsonl",),  # and a config.json too

@@ -106,6 +106,8 @@ class Supervisor:
                 failure = error
             finally:
                 self._end_all()
+            if self._is_cancelled and self._is_begun and not (self._waiting or failure):
+                state = State.DONE  # it was stopped with nothing left to do
             try:
                 if self._run is not None:
                     with plainly(self._out):

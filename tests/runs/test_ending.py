@@ -164,6 +164,26 @@ def test_an_interrupted_command_says_what_is_kept_and_how_to_go_on(
     assert f"pmi show {out} {episode_id}" in told.err
 
 
+def test_an_interrupted_grid_says_how_to_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(POISON, "hold:")
+    out = tmp_path / "grid"
+    arm = Job(out / "closed_book")
+
+    def interrupt() -> None:
+        eventually(lambda: arm.out.exists() and bool(arm.status()["workers"]), "it never began")
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=interrupt).start()
+    words = ("--engine", "scripted", "--model", SCRIPTED.model, "--questions", "2")
+    with ends(arm.out):
+        assert pmi("grid", *words, "--data", "sample", "--workers", "1", "--out", str(out)) == 130
+    assert f"pmi jobs resume {out}" in capsys.readouterr().err
+    assert Job(out).status()["state"] == "interrupted"
+    assert not Job(out).is_running
+
+
 def test_a_cancel_of_an_owner_that_is_gone_does_not_stop_the_next(
     whole: Path, tmp_path: Path
 ) -> None:
