@@ -49,11 +49,14 @@ def carry_out(
         lock: What holds the folder, where it is held already.
 
     Raises:
+        ConfigError: The folder holds another job.
         PmiError: As `grid`.
         KeyboardInterrupt: It was cancelled or interrupted; what is done is kept.
     """
     with plainly(settings.out), owned(settings.out, say, lock) as job, job.told():
         on_start()
+        if (there := Job(settings.out).verb) not in (None, "grid"):
+            raise ConfigError(f"{settings.out} holds a {there}; name another folder for this grid")
         REQUEST.write(settings.out, _request(settings, config))
 
         def run_next(target: RunSettings, system: SystemConfig) -> None:

@@ -102,6 +102,16 @@ def test_a_grid_is_a_job_that_is_listed_cancelled_and_gone_on_with(
     assert isinstance(view, CompareView)
 
 
+def test_a_grid_leaves_the_folder_of_another_job_as_it_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(RunSettings(out=tmp_path, limit=1), SCRIPTED)
+    before = (tmp_path / "request.json").read_bytes()
+    assert pmi("grid", "--data", "sample", "--engine", "scripted", "--out", str(tmp_path)) == 2
+    assert "holds a run; name another folder" in capsys.readouterr().err
+    assert (tmp_path / "request.json").read_bytes() == before
+
+
 def test_what_fails_in_the_background_is_told_by_its_status(tmp_path: Path) -> None:
     config = PmiConfig(model="/no/such/model", max_steps=2)
     job = launch_study(study(tmp_path / "study"), config)
