@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from pmi_kernel.core.errors import PmiError
+from pmi_kernel.core.errors import PmiError, SettingsError
 from pmi_kernel.core.scoring import score
 from pmi_kernel.core.settings import SystemConfig
 from pmi_kernel.core.system import Changes, Field, FieldKind
@@ -462,9 +462,9 @@ def _number(values: Mapping[str, Any], name: str, kind: type) -> Any:
     try:
         number = kind(text)
     except ValueError:
-        raise ValueError(f"{name}: {text!r} is not a number") from None
+        raise SettingsError({name: f"{text!r} is not a number"}) from None
     if number <= 0:
-        raise ValueError(f"{name} must be above 0")
+        raise SettingsError({name: f"must be above 0, and is {text}"})
     return number
 
 

@@ -11,12 +11,14 @@ from IPython.display import display
 from pmi_kernel.core.errors import PmiError
 from pmi_kernel.core.figures import FIGURES
 from pmi_kernel.jobs import Job, find_jobs
-from pmi_kernel.jobs.status import GOING_ON
+from pmi_kernel.jobs.status import GOING_ON, State
 from pmi_kernel.reports.pages.render import Node
 from pmi_kernel.runs.files import SUMMARY
 from pmi_kernel.studies.accumulation import read_accumulation
+from pmi_kernel.studies.grid import ARMS
 from pmi_kernel.studies.recipes import read_study
 from widgets.charts import RunCharts
+from widgets.compare_view import CompareView
 from widgets.monitor import JobMonitor
 from widgets.replay import Replay
 from widgets.study import StudyView
@@ -113,6 +115,10 @@ _KINDS = {
         ("run", "state", "done", *(FIGURES[name].label for name in _SCORES), "system", "model"),
     ),
     "study": ("Studies: many runs on one table", ("study", "state", "done")),
+    "grid": (
+        "Grids: what weights add to the question, and to the context",
+        ("grid", "state", "done"),
+    ),
     "train": ("Trainings: what a system learns before it is run", ("training", "state", "done")),
 }
 """What each kind of job is, and the columns of its table."""
@@ -150,6 +156,9 @@ def _views(job: Job) -> Sequence[View]:
     verb, is_going_on = _verb(job), job.status()["state"] in GOING_ON
     if verb == "train":
         return [TrainingView(job)]
+    if verb == "grid":
+        is_done = job.status()["state"] == State.DONE
+        return [CompareView([job.out / arm for arm in ARMS]) if is_done else JobMonitor(job)]
     if verb == "study":
         if is_going_on:
             return [JobMonitor(job)]

@@ -6,6 +6,7 @@ from typing import Any
 
 from IPython.core.getipython import get_ipython
 
+from pmi_kernel.core.errors import SettingsError
 from pmi_kernel.core.trace import StepKind
 from pmi_kernel.lora.config import LoraConfig
 from pmi_kernel.reports.pages.render import Node, seconds
@@ -43,10 +44,10 @@ class InjectionLab(View):
         """Measure every LoRA config on the snippet, in the background.
 
         Raises:
-            ValueError: The snippet is empty.
+            SettingsError: The snippet is empty.
         """
         if not snippet.strip():
-            raise ValueError("there is no snippet; take the episode's, or type one")
+            raise SettingsError({"snippet": "there is none; take the episode's, or type one"})
         self._snippet = snippet
         self.submit("Sweeping…", lambda: self._sweep(snippet, loras))
 
@@ -152,9 +153,9 @@ def _numbers(name: str, text: str, like: float) -> list[float]:
     try:
         numbers = [float(word) for word in text.replace(",", " ").split()]
     except ValueError:
-        raise ValueError(f"{name}: {text!r} is not a list of numbers") from None
+        raise SettingsError({name: f"{text!r} is not a list of numbers"}) from None
     if not numbers or min(numbers) <= 0:
-        raise ValueError(f"{name}: give one number above 0, or several")
+        raise SettingsError({name: "give one number above 0, or several"})
     if isinstance(like, int) and not all(number.is_integer() for number in numbers):
-        raise ValueError(f"{name}: {text!r} holds a number that is not whole")
+        raise SettingsError({name: f"{text!r} holds a number that is not whole"})
     return [type(like)(number) for number in numbers]

@@ -14,7 +14,7 @@ import traitlets
 from IPython.core.getipython import get_ipython
 from IPython.display import display
 
-from pmi_kernel.core.errors import PmiError
+from pmi_kernel.core.errors import PmiError, SettingsError
 from pmi_kernel.core.progress import Stopped, Watch, watched
 from pmi_kernel.core.visible import visible
 from pmi_kernel.reports.pages.render import READ_SCRIPT, STYLE, Node, static_html
@@ -43,6 +43,8 @@ class View(anywidget.AnyWidget):
     is_busy = traitlets.Bool(False).tag(sync=True)
     is_error = traitlets.Bool(False).tag(sync=True)
     num_replies = traitlets.Int(0).tag(sync=True)
+    problems = traitlets.Dict().tag(sync=True)
+    """What is wrong with a field of the form that was sent, by its name; shown beside it."""
     view_id = traitlets.Unicode("").tag(sync=True)
 
     def __init__(self) -> None:
@@ -145,12 +147,17 @@ class View(anywidget.AnyWidget):
         except Stopped:
             self.say(self.stopped_status())
         except (PmiError, ValueError) as error:
-            self.say(str(error), is_error=True)
+            self._refuse(error)
         except Exception as error:
             log.exception("a view's work failed")
             self.say(f"{type(error).__name__}: {error}", is_error=True)
         else:
             self.say(self.stopped_status() if self.is_stopping else self.idle_status())
+
+    def _refuse(self, error: PmiError | ValueError) -> None:
+        self.say(str(error), is_error=True)
+        if isinstance(error, SettingsError):
+            self.problems = {name: visible(text) for name, text in error.problems.items()}
 
     def _show_progress(self, text: str) -> None:
         self.progress = visible(text)
@@ -177,13 +184,15 @@ class View(anywidget.AnyWidget):
 
     def _on_message(self, _: object, content: Mapping[str, Any], __: object) -> None:
         action = getattr(self, f"on_{content.get('action')}", None)
+        if content.get("action") != "ping":
+            self.problems = {}
         if action is None:
             self.say(f"unknown action {content.get('action')!r}", is_error=True)
         else:
             try:
                 action(content.get("args", {}), content.get("values", {}))
             except (PmiError, ValueError) as error:
-                self.say(str(error), is_error=True)
+                self._refuse(error)
         if self._is_changed and not self.is_busy:
             self._refresh_saved()
         self.num_replies += 1

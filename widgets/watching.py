@@ -9,6 +9,7 @@ from typing import Any
 
 from pmi_kernel.core.errors import PmiError
 from pmi_kernel.jobs import Job
+from pmi_kernel.jobs.status import State, Status, in_words
 from widgets.view import View
 
 _POLL_S = 0.5
@@ -55,15 +56,24 @@ class JobView(View):
         """Show what is there now."""
         with self._looking:  # a click and the thread that follows may both
             is_running = self.job.is_running
-            status: dict[str, Any] = {**self.job.status()}
+            status = self.job.status()
             self._look(status, is_running)
             if status.get("error"):
                 self.say(status["error"], is_error=True)
             elif not self.is_busy:
-                self.say(f"{self.job.out}: {status['state']}, {time.strftime('%H:%M:%S')}")
+                self.say(self._told(status, is_running))
             if self._was_running and not is_running:
                 self._refresh_saved()
             self._was_running = is_running
+
+    def _told(self, status: Status, is_running: bool) -> str:
+        """Where it is, as a line; once it has ended, what is kept of it, and how to go on."""
+        if is_running:
+            what = "finishing what is at hand" if status["state"] == State.CANCELLING else ""
+            when = time.strftime("%H:%M:%S")
+            return ", ".join(filter(None, [f"{self.job.out}: {status['state']}", what, when]))
+        go_on = "" if status["state"] == State.DONE else "; Resume goes on with what is owed"
+        return f"{self.job.out}: {in_words(status)}{go_on}"
 
     @abstractmethod
     def _look(self, status: Mapping[str, Any], is_running: bool) -> None:

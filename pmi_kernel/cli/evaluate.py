@@ -105,12 +105,16 @@ def resume(words: list[str]) -> int:
 
 def _finish_run(settings: Any, config: SystemConfig) -> int:
     from pmi_kernel.reports.summary import render_summary
+    from pmi_kernel.runs import underway
 
     outcome = run_shown(settings, config)
     if outcome.summary:
         say(render_summary(outcome.summary, settings.out))
     if outcome.is_interrupted:
         say(f"interrupted; `pmi resume {settings.out}` goes on", is_error=True)
+        for episode_id in underway.read(settings.out):
+            shown = f"`pmi show {settings.out} {episode_id}`"
+            say(f"stopped midway, {shown} shows it as far as it went", is_error=True)
         return INTERRUPTED
     return 1 if outcome.summary["num_errors"] else 0
 

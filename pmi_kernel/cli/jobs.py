@@ -3,7 +3,7 @@
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
@@ -11,6 +11,10 @@ from pmi_kernel.cli import terminal
 from pmi_kernel.cli.parsing import parse
 from pmi_kernel.cli.terminal import say
 from pmi_kernel.core.errors import ConfigError
+from pmi_kernel.jobs.status import State, in_words
+
+if TYPE_CHECKING:
+    from pmi_kernel.jobs import Job
 
 
 def dispatch(words: list[str]) -> int:
@@ -102,8 +106,17 @@ def _watch(words: list[str]) -> int:
             if not job.is_running:
                 break
             time.sleep(0.5)
-    say(f"{job.out}: {status['state']} {status.get('error', '')}".rstrip())
+    _say_end(job)
     return 0 if status["state"] == "done" else 1
+
+
+def _say_end(job: "Job") -> None:
+    """Say how a job that nobody does now ended, what is kept of it, and how to go on."""
+    status = job.status()
+    error = f": {status['error']}" if status.get("error") else ""
+    say(f"{job.out}: {in_words(status)}{error}")
+    if status["state"] != State.DONE:
+        say(f"`pmi jobs resume {job.out}` goes on with what is owed")
 
 
 def _cancel(words: list[str]) -> int:
@@ -124,11 +137,15 @@ def _cancel(words: list[str]) -> int:
     job = Job.attach(out)
     if not job.is_running:
         job.cancel(is_forced=force)  # it may be another machine's
-        say(f"{out} is not running here ({job.status()['state']})")
+        say(f"{out} is not running here ({in_words(job.status())})")
         return 0
+    if not force:
+        say(f"{out}: cancelling, once what is at hand is finished; --force does not wait for it")
     job.cancel(is_forced=force, wait_s=10.0 if force else 90.0)
-    is_left = job.is_running
-    say(f"{out}: {'still finishing what is at hand' if is_left else job.status()['state']}")
+    if job.is_running:
+        say(f"{out}: still finishing what is at hand; `pmi jobs watch {out}` tells when it ends")
+    else:
+        _say_end(job)
     return 0
 
 

@@ -137,6 +137,9 @@ def show(words: list[str]) -> int:
         for known in recording.ids:
             result = recording.results.get(known)
             say(visible_line(f"{known}  {result.prediction}" if result else known))
+        for known, trace in recording.underway.items():
+            kinds = ", ".join(step.kind for step in trace.steps)
+            say(visible_line(f"{known}  (not done; so far: {kinds})"))
         if not recording.ids:
             say(f"{run}: no episode is done yet; `pmi jobs watch {run}` tells how far it is")
         if unreadable := recording.unreadable:

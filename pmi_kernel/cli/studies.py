@@ -1,9 +1,10 @@
 """`pmi grid | study`: many runs under one question, their tables and pages."""
 
+from pathlib import Path
 from typing import Any
 
 from pmi_kernel.cli.consent import Consent, is_given, refuse
-from pmi_kernel.cli.evaluate import run_shown
+from pmi_kernel.cli.evaluate import INTERRUPTED, run_shown
 from pmi_kernel.cli.flags import parse_settings
 from pmi_kernel.cli.terminal import ask_which, say
 from pmi_kernel.core.settings import SystemConfig
@@ -13,12 +14,13 @@ def grid(words: list[str]) -> int:
     """Run the five arms and print their table."""
     import pmi_kernel.studies.grid as arms
     from pmi_kernel.runs import RunSettings
+    from pmi_kernel.studies.grid_job import carry_out
     from pmi_kernel.systems.pmi.config import PmiConfig
 
     failed: dict[str, int] = {}
 
-    def run_arm(target: RunSettings, system: SystemConfig) -> None:
-        outcome = run_shown(target, system)
+    def run_arm(target: RunSettings, system: SystemConfig, job: Any) -> None:
+        outcome = run_shown(target, system, above=job)
         if outcome.is_interrupted:
             raise KeyboardInterrupt
         if num_errors := outcome.summary["num_errors"]:
@@ -35,7 +37,10 @@ def grid(words: list[str]) -> int:
         asked = settings.questions or "all"
         facts = {"arms": ", ".join(arms.ARMS), "data": f"{settings.data}, {asked} of its questions"}
         return refuse({**facts, "model": config.serves, "out": str(settings.out)})
-    say(arms.grid(settings, config, run_arm=run_arm).render())
+    try:
+        say(carry_out(settings, config, run_arm=run_arm).render())
+    except KeyboardInterrupt:
+        return _interrupted(settings.out)
     if not failed:
         return 0
     where = ", ".join(f"{count} in {arm}" for arm, count in failed.items())
@@ -69,13 +74,16 @@ def study(words: list[str]) -> int:
             for name, value in named.items()
         }
         return refuse({**facts, "model": config.serves, "out": str(settings.out)})
-    found = carry_out(
-        settings,
-        config,
-        run_cell=_run_cell,
-        on_part=lambda name: say(f"\n{name}"),
-        say=lambda text: say(text, is_error=True),
-    )
+    try:
+        found = carry_out(
+            settings,
+            config,
+            run_cell=_run_cell,
+            on_part=lambda name: say(f"\n{name}"),
+            say=lambda text: say(text, is_error=True),
+        )
+    except KeyboardInterrupt:
+        return _interrupted(settings.out)
     failures = _show_study(found)
     say(f"\n{settings.out / 'report.html'}: one page, with pictures")
     for failure in failures:
@@ -91,6 +99,14 @@ _STUDIES = {
         "Inject one question's memory, then another's; is the first one's still answered?"
     ),
 }
+
+
+def _interrupted(out: Path) -> int:
+    say(
+        f"interrupted; what is done is kept; the same command goes on, or `pmi jobs resume {out}`",
+        is_error=True,
+    )
+    return INTERRUPTED
 
 
 def _run_cell(target: Any, system: SystemConfig, job: Any) -> None:

@@ -21,15 +21,14 @@ import psutil
 from pydantic import ConfigDict, TypeAdapter, with_config
 from typing_extensions import TypedDict
 
-from pmi_kernel.core.errors import ConfigError, PmiError
-from pmi_kernel.core.folder import Kept, plainly, writable
+from pmi_kernel.core.errors import ConfigError
+from pmi_kernel.core.folder import Kept, plainly
 from pmi_kernel.jobs.owner import OWNER, cancel, find_owner, identity, take_lock
 from pmi_kernel.jobs.status import GOING_ON, STATUS, State, Status
 
 LOG = "job.log"
-INTERRUPTED = 130
-"""Exit status after an interrupt."""
-_STOPPING = (signal.SIGTERM,)
+STOPPING = (signal.SIGTERM,)
+"""Signals that a job's process hears once it can end cleanly."""
 _WAIT_S = 0.1
 _MOST_NEAR = 5
 """Most jobs that are named where there is none."""
@@ -129,6 +128,11 @@ VERBS = {
         "pmi_kernel.studies.background",
         ("study.json", "accumulation.json"),
         "pmi_kernel.runs.files:found_cells",
+    ),
+    "grid": Verb(
+        "pmi_kernel.studies.grid_job",
+        (),  # its request tells
+        "pmi_kernel.studies.grid_job:found",
     ),
     "train": Verb(
         "pmi_kernel.systems.learning",
@@ -323,11 +327,11 @@ def launch(verb: str, request: Request, out: Path) -> Job:
 
 def _start(out: Path, lock: int, verb: str, request: Request) -> "subprocess.Popen[bytes]":
     # Blocked until the child can end cleanly: SIGTERM waits for that, and is not lost.
-    signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
     try:
         with (out / LOG).open("ab") as log:
             return subprocess.Popen(
-                [sys.executable, "-m", __name__, verb, str(lock), json.dumps(request)],
+                [sys.executable, "-m", __package__, verb, str(lock), json.dumps(request)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -336,7 +340,7 @@ def _start(out: Path, lock: int, verb: str, request: Request) -> "subprocess.Pop
                 start_new_session=True,
             )
     finally:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPPING)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
 
 
 def find_jobs(root: Path) -> list[Job]:
@@ -347,28 +351,3 @@ def find_jobs(root: Path) -> list[Job]:
     found |= {path.parent for name in marks for path in root.glob(f"*/*/{name}")}
     # A checkpoint may have a config.json of its own.
     return [Job(out) for out in sorted(found) if not (out / "meta.json").exists()]
-
-
-def _main(verb: str, lock: int, request: Request) -> int:
-    def say(text: str) -> None:
-        sys.stderr.write(time.strftime("%H:%M:%S ") + writable(text) + "\n")
-        sys.stderr.flush()
-
-    def heed_signals(*_: object) -> None:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPPING)
-
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    os.set_inheritable(lock, False)
-    try:
-        say(VERBS[verb].load().work(request, lock=lock, on_start=heed_signals, say=say))
-    except PmiError as error:
-        say(f"failed: {error}")
-        return 2
-    except KeyboardInterrupt:
-        say("interrupted")
-        return INTERRUPTED
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(_main(sys.argv[1], int(sys.argv[2]), json.loads(sys.argv[3])))

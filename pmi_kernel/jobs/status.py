@@ -86,6 +86,17 @@ def counted(unit: str, done: int, owed: int) -> Status:
     }
 
 
+def in_words(status: Status) -> str:
+    """Return a job's state, and where it says so, what is done and kept and what is owed."""
+    done = status.get("done_before", 0) + status.get("done_now", 0)
+    words = [str(status["state"])]
+    if "total" in status:
+        words.append(f"{done} of {status['total']} {status.get('unit', 'episode')}s done and kept")
+    if owed := status.get("owed"):
+        words.append(f"{owed} owed")
+    return ", ".join(words)
+
+
 def write_status(out: Path, status: Status) -> None:
     """Write a status; where there is no room for a new file, over the old one.
 

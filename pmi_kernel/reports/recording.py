@@ -11,6 +11,7 @@ from pmi_kernel.core.traces import TraceFile
 from pmi_kernel.reports.pages.again import Again
 from pmi_kernel.reports.pages.render import Node
 from pmi_kernel.reports.pages.trace_nodes import replay_nodes
+from pmi_kernel.runs import underway
 from pmi_kernel.runs.files import RECORD
 
 
@@ -77,12 +78,20 @@ class Recording:
             return sorted(id_ for id_ in found if id_ in self.results)
         return list(found)
 
+    @property
+    def underway(self) -> dict[str, Trace]:
+        """The episodes that were begun and are not done, as far as they went, by id."""
+        kept = underway.read(self.path) if self.path.is_dir() else {}
+        return {id_: trace for id_, trace in kept.items() if id_ not in self.results}
+
     def trace(self, episode_id: str) -> Trace:
-        """Return one episode's trace.
+        """Return one episode's trace; of one that is not done, as far as it went.
 
         Raises:
             DataError: There is no such episode, or its line cannot be read.
         """
+        if (so_far := self.underway.get(episode_id)) is not None:
+            return so_far
         problem = DataError(f"{self.path}: no episode {episode_id!r} among {len(self.ids)}")
         for _, file in self._files.values():
             if episode_id in file:

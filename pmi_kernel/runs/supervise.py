@@ -106,6 +106,8 @@ class Supervisor:
                 failure = error
             finally:
                 self._end_all()
+            if self._is_cancelled and self._is_begun and not (self._waiting or failure):
+                state = State.DONE  # it was stopped with nothing left to do
             try:
                 if self._run is not None:
                     with plainly(self._out):
@@ -270,7 +272,8 @@ class Supervisor:
         if not self._is_cancelled:
             self._is_cancelled = True
             self._cancelled_s = time.monotonic()
-            self._say("cancelling: the episodes that run now are finished first")
+            how = "are owed again" if asked["force"] else "are finished first"
+            self._say(f"cancelling: the episodes that run now {how}")
         if asked["force"] or time.monotonic() - self._cancelled_s > _GRACE_S:
             self._end_all()
 

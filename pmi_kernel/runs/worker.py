@@ -23,10 +23,12 @@ from pmi_kernel.core.result import EvalResult
 from pmi_kernel.core.settings import SystemConfig
 from pmi_kernel.core.system import Misleads, System
 from pmi_kernel.core.task import Example, Task
+from pmi_kernel.core.trace import EndReason
 from pmi_kernel.data import Examples, load_data
 from pmi_kernel.episodes.controls import Controls
 from pmi_kernel.episodes.episode import Episode, evaluate
 from pmi_kernel.episodes.probes import Prober, check_controls, verified_restore
+from pmi_kernel.runs import underway
 from pmi_kernel.runs.merge import ERRORS, RESULTS, TRACES
 from pmi_kernel.runs.settings import RunSettings
 from pmi_kernel.systems import open_system
@@ -92,6 +94,8 @@ class Worker:
     def episode(self, episode_id: str) -> EvalResult:
         """Run one episode, append its trace, then its result, and return the result.
 
+        Until then its steps so far are kept; see `underway`.
+
         Raises:
             EngineError: The engine failed; the episode stays pending.
             RestoreError: `verify_restore` found the base weights changed.
@@ -131,8 +135,12 @@ class Worker:
         )
         check = verified_restore(self._system) if settings.verify_restore else nullcontext()
         with check, Episode(system, example, observer=prober) as episode:
-            trace = episode.run()
+            while (step := episode.step()) is not None:
+                if step.end_reason in (None, EndReason.STOPPED):
+                    with plainly(settings.out):
+                        underway.keep(settings.out, episode.trace)
             progress.check()
+        trace = episode.trace
         result = evaluate(example, trace)
         if num_passed_over:
             costs = {**result.costs, "controls_passed_over": num_passed_over}
@@ -140,6 +148,7 @@ class Worker:
         with self._lock, plainly(settings.out):
             self._traces.write(trace)
             self._results.write(result)
+            underway.drop(settings.out, episode_id)
         return result
 
     def stop(self) -> None:

@@ -14,11 +14,14 @@ from pmi_kernel.jobs import Job, find_jobs
 from pmi_kernel.runs import RunSettings, launch, run
 from pmi_kernel.studies.accumulation import AccumulationSettings, read_accumulation
 from pmi_kernel.studies.background import launch_study
+from pmi_kernel.studies.grid import GridSettings, summarize_grid
+from pmi_kernel.studies.grid_job import launch_grid
 from pmi_kernel.studies.recipes import StudySettings, read_study
 from pmi_kernel.systems.pmi.config import PmiConfig
 from tests.runs.results import same
-from tests.runs.scripts import SCRIPTED, SLOW
+from tests.runs.scripts import POISON, SCRIPTED, SLOW
 from tests.waiting import eventually, within
+from widgets import CompareView, Home
 
 WORLD = "world:hops=1,n=4"
 
@@ -72,6 +75,41 @@ def test_a_cancelled_study_stops_its_cell_and_is_gone_on_with(
     assert Job.attach(job.out).wait()["state"] == "done"
     assert len(read_study(job.out).cells) == 2
     assert "interrupted" in (job.out / "job.log").read_text()
+
+
+def test_a_grid_is_a_job_that_is_listed_cancelled_and_gone_on_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(POISON, "hold:</information>")  # in context, the second arm
+    settings = GridSettings(out=tmp_path / "grid", questions=3, workers=1)
+    job = launch_grid(settings, SCRIPTED)
+    second = str(settings.out.resolve() / "in_context")
+    try:
+        eventually(lambda: job.status().get("part") == second, "it never came to the second arm")
+        with pytest.raises(ConfigError, match="running already"):
+            launch_grid(settings, SCRIPTED)
+    finally:
+        job.cancel(is_forced=True, wait_s=within(1))
+    assert pmi("jobs", "list", str(tmp_path)) == 0
+    row = next(line for line in capsys.readouterr().out.splitlines() if "grid  " in line)
+    assert row.split()[1:4] == ["grid", "cancelled", "1/5"]
+    monkeypatch.delenv(POISON)
+    assert pmi("jobs", "resume", str(job.out)) == 0
+    status = job.wait()
+    assert (status["state"], status["done_now"], status["owed"]) == ("done", 5, 0)
+    assert summarize_grid(job.out).comparison.runs[1].name == "in_context"
+    (view,) = Home(tmp_path).open_job(job.out)
+    assert isinstance(view, CompareView)
+
+
+def test_a_grid_leaves_the_folder_of_another_job_as_it_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(RunSettings(out=tmp_path, limit=1), SCRIPTED)
+    before = (tmp_path / "request.json").read_bytes()
+    assert pmi("grid", "--data", "sample", "--engine", "scripted", "--out", str(tmp_path)) == 2
+    assert "holds a run; name another folder" in capsys.readouterr().err
+    assert (tmp_path / "request.json").read_bytes() == before
 
 
 def test_what_fails_in_the_background_is_told_by_its_status(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import functools
 import os
 import signal
 import subprocess
+import threading
 import time
 from pathlib import Path
 
@@ -14,8 +15,9 @@ from pmi_kernel.prompting.messages import Prompt
 from pmi_kernel.systems.pmi.config import PmiConfig
 
 SLOW, POISON, CHILDREN = "PMI_TEST_SLOW_S", "PMI_TEST_POISON", "PMI_TEST_CHILDREN"
-"""Seconds that each output takes; what happens at prompts with a text: `error:TEXT`; a file for the
-pids of processes, one for each worker, that are started and never ended."""
+"""Seconds that each output takes; what happens at prompts with a text: `error:TEXT`, or
+`hold:TEXT`, which never ends; a file for the pids of processes, one for each worker, that are
+started and never ended."""
 
 LOADING = "PMI_TEST_LOADING"
 """A file into which the first worker to load writes its pid; it is never ready."""
@@ -42,6 +44,8 @@ def adjustable(prompt: Prompt, adapter: Adapter | None) -> str:
     time.sleep(float(os.environ.get(SLOW, "0")))
     how, _, text = os.environ.get(POISON, "").partition(":")
     if how and text in prompt[-1].content:
+        if how == "hold":
+            threading.Event().wait()
         if how == "error":
             raise EngineError("poisoned")
         if how == "surrogate":

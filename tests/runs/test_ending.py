@@ -21,7 +21,7 @@ from pmi_kernel.core.folder import write_json
 from pmi_kernel.data import load_examples, write_examples
 from pmi_kernel.jobs import Job
 from pmi_kernel.jobs.owner import identity
-from pmi_kernel.runs import RunSettings, launch, read_results, supervise
+from pmi_kernel.runs import RunSettings, launch, read_results, supervise, underway
 from pmi_kernel.runs.supervise import Supervisor
 from tests.runs.results import same
 from tests.runs.scripts import LOADING, POISON, SCRIPTED
@@ -103,6 +103,85 @@ def test_a_run_interrupted_before_it_is_ready_ends_with_130(
         signal.signal(signal.SIGTERM, before)
     assert "pmi resume" in capsys.readouterr().err
     assert Job(tmp_path / "run").status()["state"] == "interrupted"
+
+
+@pytest.mark.parametrize("how", ["force", "kill"])
+def test_what_is_stopped_midway_is_kept_as_far_as_it_went_until_it_is_done(
+    whole: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    how: str,
+) -> None:
+    monkeypatch.setenv(POISON, "hold:</information>")  # the first answer under a memory
+    out = tmp_path / "run"
+    job = launch(SCRIPTED, RunSettings(out=out, workers=1, limit=4))
+    try:
+        eventually(lambda: [len(t.steps) for t in underway.read(out).values()] == [3], "no step")
+        if how == "kill":
+            assert job.owner is not None
+            job.owner.kill()
+            eventually(lambda: not job.is_running, "it went on")
+        else:
+            assert pmi("jobs", "cancel", str(out), "--force") == 0
+            told = capsys.readouterr().out
+            assert "cancelled, 0 of 4 episodes done and kept, 4 owed" in told
+            assert f"pmi jobs resume {out}" in told
+            assert job.last_words().endswith("interrupted")
+            assert "Warning" not in (out / "job.log").read_text(encoding="utf-8")
+    finally:
+        job.cancel(is_forced=True, wait_s=within(1))
+    [episode_id] = underway.read(out)
+    assert pmi("show", str(out)) == 0
+    assert f"{episode_id}  (not done; so far: search, compress, inject)" in capsys.readouterr().out
+    assert pmi("show", str(out), episode_id) == 0
+    assert "3. inject" in capsys.readouterr().out
+
+    monkeypatch.delenv(POISON)
+    assert job.resume(limit=None).wait()["state"] == "done"
+    assert same(out, whole)
+    assert not list(out.glob("underway*"))
+
+
+def test_an_interrupted_command_says_what_is_kept_and_how_to_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(POISON, "hold:</information>")
+    out = tmp_path / "run"
+
+    def interrupt() -> None:
+        eventually(lambda: [len(t.steps) for t in underway.read(out).values()] == [3], "no step")
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=interrupt).start()
+    words = ("--engine", "scripted", "--model", SCRIPTED.model, "--train_mem", "--limit", "2")
+    with ends(out):
+        assert pmi("run", *words, "--data", "sample", "--workers", "1", "--out", str(out)) == 130
+    [episode_id] = underway.read(out)
+    told = capsys.readouterr()
+    assert "0 episodes done, 60 pending" in told.out
+    assert f"pmi resume {out}" in told.err
+    assert f"pmi show {out} {episode_id}" in told.err
+
+
+def test_an_interrupted_grid_says_how_to_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(POISON, "hold:")
+    out = tmp_path / "grid"
+    arm = Job(out / "closed_book")
+
+    def interrupt() -> None:
+        eventually(lambda: arm.out.exists() and bool(arm.status()["workers"]), "it never began")
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=interrupt).start()
+    words = ("--engine", "scripted", "--model", SCRIPTED.model, "--questions", "2")
+    with ends(arm.out):
+        assert pmi("grid", *words, "--data", "sample", "--workers", "1", "--out", str(out)) == 130
+    assert f"pmi jobs resume {out}" in capsys.readouterr().err
+    assert Job(out).status()["state"] == "interrupted"
+    assert not Job(out).is_running
 
 
 def test_a_cancel_of_an_owner_that_is_gone_does_not_stop_the_next(

@@ -15,6 +15,7 @@ from pmi_kernel.core.result import EvalResult
 from pmi_kernel.core.trace import Trace
 from pmi_kernel.engines.base import Adapter
 from pmi_kernel.engines.scripted import ScriptedEngine, first_title
+from pmi_kernel.jobs import Job
 from pmi_kernel.prompting.messages import Prompt
 from pmi_kernel.reports.summary import render_summary
 from pmi_kernel.runs import RunSettings, run
@@ -114,6 +115,19 @@ def test_ctrl_c_keeps_what_is_done(whole: Path, tmp_path: Path) -> None:
     assert outcome.summary["num_episodes"] == len(ids(tmp_path)) == 4
     run(RunSettings(out=tmp_path), SCRIPTED)
     assert same(tmp_path, whole)
+
+
+def test_a_stop_with_nothing_left_to_do_is_no_interruption(tmp_path: Path) -> None:
+    seen: list[EvalResult] = []
+
+    def stop(result: EvalResult) -> None:
+        seen.append(result)
+        if len(seen) == 3:
+            raise KeyboardInterrupt
+
+    assert run(RunSettings(out=tmp_path, limit=3), SCRIPTED, on_result=stop).is_interrupted
+    status = Job(tmp_path).status()
+    assert (status["state"], status["done_now"], status["owed"]) == ("done", 3, 0)
 
 
 def test_another_configuration_is_refused(tmp_path: Path) -> None:

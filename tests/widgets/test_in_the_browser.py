@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import nbformat
+import psutil
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
@@ -38,6 +39,19 @@ class Notebook:
 
     def run_all(self) -> None:
         self.command("Run", "runmenu:run-all")
+
+    def kill_kernel(self) -> None:
+        """Kill the kernel's process, as a machine out of memory does."""
+        ids = self.page.evaluate(
+            "fetch('/api/sessions').then((r) => r.json()).then((all) => all.filter((one) => "
+            "one.path.endsWith(location.pathname.split('/').at(-1))).map((one) => one.kernel.id))"
+        )
+        [kernel] = [
+            process
+            for process in psutil.process_iter()
+            if any(f"kernel-{ids[0]}.json" in word for word in process.cmdline())
+        ]
+        kernel.kill()
 
     @property
     def episode(self) -> Locator:
@@ -201,9 +215,14 @@ def test_another_question_and_other_settings_begin_an_episode_beside(
     setup.get_by_label("topk").fill("0")
     setup.get_by_role("button", name="Apply settings").click()
     expect(setup.locator("> .pmi-status")).to_contain_text("topk: should be greater than")
+    beside = setup.locator("[name=topk] + .pmi-problem")
+    expect(beside).to_contain_text("should be greater than")
+    expect(setup.get_by_label("topk")).to_have_value("0")
+    expect(setup.get_by_label("topk")).to_have_attribute("aria-invalid", "true")
     setup.get_by_label("Data file").fill("no/such/file.json")
     setup.get_by_role("button", name="Load data").click()
     expect(setup.locator("> .pmi-status")).to_contain_text("no/such/file.json")
+    expect(setup.locator(".pmi-problem")).to_have_count(0)
 
 
 def test_the_keyboard_alone(scripted: Notebook, page: Page, lab: Lab) -> None:
@@ -247,6 +266,51 @@ def test_hostile_text_stays_text(page: Page, lab: Lab, watch: Watch, pictures: P
     assert wide <= 1  # fifty thousand letters without a blank do not widen the page
     page.screenshot(path=pictures / "hostile.png")
     expect_clean(watch)
+
+
+@pytest.mark.parametrize("how", ["restarted", "shut down", "killed"])
+def test_a_view_whose_kernel_is_gone_says_so_and_takes_no_click(
+    how: str, scripted: Notebook, page: Page, lab: Lab
+) -> None:
+    if how == "killed":
+        scripted.kill_kernel()
+    elif how == "shut down":
+        scripted.command("Kernel", "kernelmenu:shutdown")
+    else:
+        scripted.command("Kernel", "kernelmenu:restart")
+        page.locator(".jp-Dialog .jp-mod-accept").click()
+    expect(scripted.episode.get_by_role("alert")).to_contain_text(
+        "the one that made this view is gone"
+    )
+    scripted.expect_idle()
+    for name in ("Next", "Stop", "Reset"):
+        expect(scripted.button(name)).to_have_attribute("aria-disabled", "true")
+    setup = page.locator(".pmi", has=page.get_by_role("button", name="Load data"))
+    expect(setup.get_by_label("topk")).to_be_disabled()
+    find = scripted.episode.get_by_label("Find in the episode")
+    find.fill("the")  # it can be read as before
+    expect(scripted.episode.locator(".pmi-find [role=status]")).to_have_text(
+        re.compile(r"\d+ found")
+    )
+    if how == "restarted":
+        scripted.expect_kernel()
+        scripted.run_all()
+        scripted.expect_status("Ready: 1 step so far.")
+        expect(scripted.episode.get_by_role("alert")).to_be_hidden()
+        expect(scripted.button("Next")).to_have_attribute("aria-disabled", "false")
+
+
+def test_a_page_loaded_anew_after_its_kernel_was_restarted_is_not_connected(
+    scripted: Notebook, page: Page, lab: Lab
+) -> None:
+    scripted.command("File", "docmanager:save")
+    expect(page.locator(".lm-TabBar-tab.jp-mod-dirty")).to_have_count(0)
+    scripted.kill_kernel()
+    page.goto(lab.address("scripted.ipynb"))
+    expect(scripted.episode.get_by_role("alert")).to_contain_text(
+        "the one that made this view is gone"
+    )
+    expect(scripted.button("Next")).to_have_attribute("aria-disabled", "true")
 
 
 def test_a_saved_notebook_stays_readable(
@@ -343,7 +407,7 @@ def test_a_sweep_draws_its_charts_and_can_be_cancelled(
 ) -> None:
     bench = page.locator(".pmi", has=page.get_by_role("button", name="Run the sweep"))
     bench.get_by_role("button", name="Run the sweep").click()
-    expect(bench.locator("> .pmi-status")).to_contain_text("there is no snippet")
+    expect(bench.locator("> .pmi-status")).to_contain_text("snippet: there is none")
     bench.get_by_label("Snippet to inject").fill("Some words to learn.")
     bench.get_by_role("button", name="Run the sweep").click()
     expect(bench.locator("> .pmi-status")).to_have_text("9 of 9 LoRA configs measured.")

@@ -112,6 +112,11 @@ def test_a_number_that_is_none_is_told(setup: Setup, typed: str) -> None:
     view._handle_custom_msg(message, [])
     assert view.is_error
     assert "mem_steps" in view.status
+    assert view.problems.keys() == {"mem_steps"}
+    view._handle_custom_msg({"action": "ping"}, [])
+    assert view.problems
+    view._handle_custom_msg({**message, "values": {}}, [])
+    assert not view.problems
 
 
 def test_stop_drops_what_runs_and_the_episode_goes_on_from_there(setup: Setup) -> None:
@@ -397,6 +402,21 @@ def test_the_monitor_shows_a_run_that_ended_and_goes_on_with_it(finished: Path) 
         assert "cpu0" in shown  # the one worker, which was in this process
     finally:
         monitor.close()
+
+
+def test_the_monitor_says_what_a_stopped_run_kept_and_how_to_go_on(tmp_path: Path) -> None:
+    seen: list[EvalResult] = []
+
+    def stop(result: EvalResult) -> None:
+        seen.append(result)
+        if len(seen) == 2:
+            raise KeyboardInterrupt
+
+    run(RunSettings(out=tmp_path, limit=5), ClosedBookConfig(engine="scripted"), on_result=stop)
+    monitor = JobMonitor(tmp_path)
+    kept = "interrupted, 2 of 5 episodes done and kept, 3 owed; Resume goes on with what is owed"
+    assert monitor.status == f"{tmp_path}: {kept}"
+    monitor.close()
 
 
 def test_charts_of_a_run_without_results_wait_for_them(tmp_path: Path) -> None:

@@ -101,6 +101,22 @@ function formValues(control) {
   return values;
 }
 
+const GONE = ["dead", "terminating", "restarting", "autorestarting"];
+
+/** Tell when the kernel that made a model does not serve it any more; it never does again. */
+function watchKernel(model, el, onGone) {
+  const manager = model.widget_manager;
+  const kernel = manager?.kernel;  // of JupyterLab; elsewhere its widgets alone tell
+  const isGone = () => el.closest(".jupyter-widgets-disconnected")
+    || (kernel && (manager.kernel?.id !== kernel.id || GONE.includes(kernel.status)));
+  const look = () => { if (isGone()) { stop(); onGone(); } };
+  const looking = setInterval(look, 500);
+  kernel?.statusChanged?.connect(look);  // a restart may be over before one looks again
+  const stop = () => { clearInterval(looking); kernel?.statusChanged?.disconnect(look); };
+  look();
+  return stop;
+}
+
 const ANSWERED_MS = 8000; // a kernel that is idle answers at once
 
 export default () => {
@@ -125,9 +141,11 @@ export default () => {
     el.append(root);
     pmiReading(view);
 
-    let clicked = null, since = 0, ticker = null;
+    let sent = null;  // the form that was sent last
+    let clicked = null, since = 0, ticker = null, isGone = false;
 
     const showStatus = () => {
+      if (isGone) return;
       const isBusy = model.get("is_busy") || clicked !== null;
       root.setAttribute("aria-busy", String(isBusy));
       if (isBusy && !since) since = performance.now();
@@ -148,9 +166,24 @@ export default () => {
       sync(view, model.get("nodes"));
       setTabStops();
     };
+    const showProblems = () => {
+      for (const told of root.querySelectorAll(".pmi-problem")) {
+        told.previousElementSibling.removeAttribute("aria-invalid");
+        told.remove();
+      }
+      for (const [name, problem] of Object.entries(model.get("problems"))) {
+        const field = sent?.elements.namedItem(name);
+        if (!field) continue;
+        const told = document.createElement("small");
+        told.className = "pmi-problem";
+        told.textContent = problem;
+        field.setAttribute("aria-invalid", "true");
+        field.after(told);
+      }
+    };
     let asked = 0, heard = -Infinity;
     const setStale = (isStale) => {
-      if (stale.hidden !== isStale) return;
+      if (isGone || stale.hidden !== isStale) return;
       stale.hidden = !isStale;
       stale.textContent = isStale
         ? "The kernel does not answer: it is busy, or it is gone and this is what was saved. Buttons do nothing until it answers." : "";
@@ -180,10 +213,23 @@ export default () => {
       }
     };
 
+    const showGone = () => {
+      setStale(true);
+      isGone = true;
+      stale.textContent = "The kernel does not answer: the one that made this view is gone, "
+        + "and the view stands as it was then. Run its cell again.";
+      clearInterval(ticker);
+      progress.hidden = true;
+      root.setAttribute("aria-busy", "false");
+      for (const control of root.querySelectorAll("[data-action]")) control.setAttribute("aria-disabled", "true");
+      const fields = "form:not(.pmi-find) :is(input, select, textarea)";
+      for (const field of root.querySelectorAll(fields)) field.disabled = true;
+    };
+
     const act = (control, action) => {
       if (control.getAttribute("aria-disabled") === "true") return;
       if (!stale.hidden) { ask(); return; }
-      const form = control.closest("form");
+      const form = sent = control.closest("form");
       const args = { ...JSON.parse(form?.dataset.args ?? "{}"), ...control.dataset };
       clicked = "Working…";
       showStatus();
@@ -273,7 +319,7 @@ export default () => {
     // Points of a chart that names this view open what they stand for.
     const onPoint = (event) => {
       const id = event.points[0]?.customdata;
-      if (id !== undefined) model.send({ action: "choose", args: { id: String(id) }, values: {} });
+      if (id !== undefined && !isGone) model.send({ action: "choose", args: { id: String(id) }, values: {} });
     };
     const listening = new WeakSet();
     const charts = setInterval(() => {
@@ -294,6 +340,7 @@ export default () => {
     model.on("change:progress", showProgress);
     model.on("change:is_busy", onChange);
     model.on("change:is_error", showStatus);
+    model.on("change:problems", showProblems);
     model.on("change:num_replies", onChange);
     showNodes();
     showStatus();
@@ -314,7 +361,9 @@ export default () => {
     };
     refocus(30);
     ask();
+    const unwatch = watchKernel(model, el, showGone);
     return () => {
+      unwatch();
       clearInterval(ticker);
       clearInterval(charts);
       document.removeEventListener("pointerdown", onPointer, true);
@@ -326,6 +375,7 @@ export default () => {
       model.off("change:progress", showProgress);
       model.off("change:is_busy", onChange);
       model.off("change:is_error", showStatus);
+      model.off("change:problems", showProblems);
       model.off("change:num_replies", onChange);
     };
   }
