@@ -47,7 +47,7 @@ _ATTRIBUTES = {
     *"max min name open placeholder role rows rowspan scope selected spellcheck start step".split(),
     *"stroke stroke-width style tabindex text-anchor title type value viewBox width x y".split(),
 }
-_STYLES = CSSSanitizer(allowed_css_properties={*ALLOWED_CSS_PROPERTIES, "opacity"})
+_STYLES = CSSSanitizer(allowed_css_properties={*ALLOWED_CSS_PROPERTIES, "margin-left", "opacity"})
 
 _STYLE_SHEET = re.compile(r"<style\b.*?</style\s*>", re.DOTALL | re.IGNORECASE)
 _LINK = re.compile(r"(https?|mailto):|[^:]*([/?#]|$)", re.IGNORECASE)

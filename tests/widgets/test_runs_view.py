@@ -13,6 +13,7 @@ from pmi_kernel.runs import RunSettings, run
 from pmi_kernel.systems import open_system
 from pmi_kernel.systems.baselines.config import ClosedBookConfig, InContextConfig
 from widgets import RunsView
+from widgets.export import clean
 from widgets.figures import overlaid_figure
 
 CONFIGS = {
@@ -63,6 +64,16 @@ def test_runs_stand_side_by_side_with_what_differs(runs: Path) -> None:
     assert told == {"closed": "", "narrow": "2", "wide": "10"}
     assert len(BeautifulSoup(view.html(), "html.parser").select(".pmi-interval")) == 6
     assert view.status == "3 runs, 3 drawn."
+
+
+def test_the_bars_of_an_exported_page_stand_where_the_views_do(runs: Path) -> None:
+    def places(markup: str) -> list[str]:
+        bars = BeautifulSoup(markup, "html.parser").select(".pmi-interval > *")
+        return [str(bar["style"]).rstrip(";") for bar in bars]
+
+    shown = RunsView(runs).html()
+    assert len(places(shown)) == 12
+    assert places(clean(shown)) == places(shown)
 
 
 def test_a_heading_sorts_numbers_as_numbers_and_back(runs: Path) -> None:
