@@ -39,8 +39,12 @@ class Chart:
             "text/html": f"<p><em>{html.escape(caption)}</em></p>",
         }
         # Plotly's renderer ignores updates of a chart that it has drawn: blank it in between.
-        self._place.outputs = ()
+        self.clear()
         self._place.outputs = ({"output_type": "display_data", "data": data, "metadata": {}},)
+
+    def clear(self) -> None:
+        """Show no figure."""
+        self._place.outputs = ()
 
 
 def sweep_figure(points: Sequence[SweepPoint]) -> go.Figure:

@@ -9,6 +9,7 @@ from IPython.core.getipython import get_ipython
 from pmi_kernel.core.errors import PmiError
 from pmi_kernel.core.figures import FIGURES
 from pmi_kernel.jobs import find_jobs
+from pmi_kernel.jobs.status import GOING_ON
 from pmi_kernel.reports.pages.figures import column_of
 from pmi_kernel.reports.pages.render import Node, seconds
 from pmi_kernel.reports.run_table import SCORES, RunRow, differing, read_run
@@ -64,6 +65,13 @@ class RunsView(View):
         self._show()
         self.submit("Drawing…", self._draw)
 
+    def idle_status(self) -> str:
+        """Return how many runs there are, or how to make one."""
+        if self._rows:
+            return f"{len(self._rows)} runs, {len(self.drawn)} drawn."
+        where = self._root.resolve() if self._root else "the folders that were named"
+        return f"No run in {where} yet: `pmi run --data sample --out runs/first` makes one."
+
     def _ipython_display_(self) -> None:
         super()._ipython_display_()
         if get_ipython() is not None and not self._charts:
@@ -83,6 +91,7 @@ class RunsView(View):
                 rows[name] = self._read(name, out)
             except (PmiError, OSError) as error:
                 self._problems.append(str(error))
+        self._problems += [_unreadable(row) for row in rows.values() if row.unreadable]
         self._rows = rows
         if self._drawn is None and rows:
             newest = sorted(rows, key=lambda name: -rows[name].out.stat().st_mtime)
@@ -91,15 +100,18 @@ class RunsView(View):
         self._draw()
 
     def _read(self, name: str, out: Path) -> RunRow:
-        """A run, read anew where something was written to it since."""
+        """A run, read anew where something was written to it since, or its owner may have died."""
         stamp = max((path.stat().st_mtime for path in out.glob("*.json*")), default=0.0)
-        if stamp != self._stamps.get(name) or name not in self._rows:
+        known = self._rows.get(name)
+        if known is None or stamp != self._stamps[name] or known.state in GOING_ON:
             self._stamps[name] = stamp
             return read_run(out)
-        return self._rows[name]
+        return known
 
     def _draw(self) -> None:
-        if self._charts and self.drawn:
+        if self._charts and not self.drawn:
+            self._charts[0].clear()
+        elif self._charts:
             figure = overlaid_figure({name: self._rows[name] for name in self.drawn})
             caption = "EM so far and seconds so far, over the episodes in the order of their ids."
             self._charts[0].draw(figure, caption)
@@ -141,9 +153,7 @@ class RunsView(View):
                 ),
             ]
         )
-        where = self._root.resolve() if self._root else "the folders that were named"
-        missing = f"No run in {where} yet: `pmi run --data sample --out runs/first` makes one."
-        self.say(f"{len(found)} runs, {len(self.drawn)} drawn." if found else missing)
+        self.say(self.idle_status())
 
     def _order(self, names: Sequence[str]) -> list[str]:
         """The runs as the heading says; what has nothing there comes last."""
@@ -172,6 +182,11 @@ class RunsView(View):
 
 def _is_run(out: Path) -> bool:
     return (out / "config.json").exists() and not (out / "train_log.jsonl").exists()
+
+
+def _unreadable(row: RunRow) -> str:
+    num = len(row.unreadable)
+    return f"{row.out}: {num} lines of results cannot be read, the first {row.unreadable[0]}"
 
 
 def _done(row: RunRow) -> str:

@@ -28,6 +28,7 @@ class RunRow:
         settings: System, data and every setting of the system, as text.
         scores: Means with their 95 % intervals, by name; none before the first episode.
         results: Its episodes by id, in the order of their ids.
+        unreadable: Where the lines are that no result could be read from.
     """
 
     out: Path
@@ -36,6 +37,7 @@ class RunRow:
     settings: Mapping[str, str]
     scores: Mapping[str, Interval]
     results: Mapping[str, EvalResult]
+    unreadable: Sequence[str]
 
     @property
     def mean_s(self) -> float | None:
@@ -60,8 +62,10 @@ def read_run(out: Path) -> RunRow:
         raise DataError(f"{out}: no run is there (a run's folder has a {RECORD.name})")
     status = Job(out).status()
     results: dict[str, EvalResult] = {}
+    unreadable: list[str] = []
     for path in sorted(out.glob("eval_results*.jsonl"), reverse=True):
-        results |= {result.episode_id: result for _, result in read_whole(EvalResult, path, [])}
+        read = read_whole(EvalResult, path, unreadable)
+        results |= {result.episode_id: result for _, result in read}
     results = dict(sorted(results.items()))
     return RunRow(
         out,
@@ -74,6 +78,7 @@ def read_run(out: Path) -> RunRow:
             if results
         },
         results,
+        unreadable,
     )
 
 

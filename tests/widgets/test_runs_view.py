@@ -1,10 +1,16 @@
 """Many runs in one table: what they came to, where they differ, and drawn over each other."""
 
+import os
 import shutil
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from bs4 import BeautifulSoup, Tag
+from nbclient import NotebookClient
+from nbformat.v4 import new_code_cell, new_notebook
 
 from pmi_kernel.core.result import EvalResult
 from pmi_kernel.engines.scripted import ScriptedEngine
@@ -95,6 +101,20 @@ def test_the_check_boxes_choose_what_is_drawn(runs: Path) -> None:
     assert "checked" in boxes(view)["closed"].attrs
 
 
+@pytest.mark.parametrize(("picked", "num_charts"), [({"wide": True}, 1), ({"wide": False}, 0)])
+def test_no_chart_is_left_of_runs_that_are_drawn_no_more(
+    runs: Path, picked: dict[str, bool], num_charts: int
+) -> None:
+    code = f"from widgets import RunsView\nview = RunsView({str(runs)!r})\ndisplay(view)\n"
+    notebook = new_notebook(
+        cells=[new_code_cell(f"{code}view.on_pick({{}}, {picked})\nview.wait()")]
+    )
+    NotebookClient(notebook, timeout=60, kernel_name="python3").execute()
+    saved = notebook.metadata["widgets"]["application/vnd.jupyter.widget-state+json"]["state"]
+    places = [one["state"]["outputs"] for one in saved.values() if "outputs" in one["state"]]
+    assert [len(outputs) for outputs in places] == [num_charts]
+
+
 def test_a_line_goes_over_the_episodes_in_the_order_of_their_ids(runs: Path) -> None:
     row = read_run(runs / "narrow")
     counts, values = so_far(row, "em")
@@ -121,7 +141,45 @@ def test_what_cannot_be_read_is_named_and_the_rest_is_shown(runs: Path) -> None:
 
 def test_an_empty_folder_says_what_to_do(tmp_path: Path) -> None:
     for root in (tmp_path, tmp_path / "missing"):
-        assert "pmi run --data sample" in RunsView(root).status
+        view = RunsView(root)
+        assert "pmi run --data sample" in view.status
+        view.on_refresh()
+        view.wait()
+        assert "pmi run --data sample" in view.status
+
+
+def test_lines_that_cannot_be_read_are_counted(runs: Path) -> None:
+    for path in (runs / "wide").glob("eval_results*.jsonl"):
+        path.write_text("\n".join(["{", *path.read_text().splitlines()[1:], ""]))
+    num = len(list((runs / "wide").glob("eval_results*.jsonl")))
+    view = RunsView(runs)
+    assert {row[0]: row[2] for row in table(view)[1:]}["wide"] == "3 of 4"
+    (problem,) = BeautifulSoup(view.html(), "html.parser").select(".pmi-warn")
+    assert f"wide: {num} lines of results cannot be read, the first eval_results" in problem.text
+
+
+def test_refresh_shows_that_a_run_was_killed(tmp_path: Path) -> None:
+    """A process that is killed writes nothing any more."""
+    code = (
+        "import os, signal; from pathlib import Path;"
+        "from pmi_kernel.runs import RunSettings, run;"
+        "from pmi_kernel.systems.baselines.config import ClosedBookConfig\n"
+        "def stop(_): os.kill(os.getpid(), signal.SIGSTOP)\n"
+        f"run(RunSettings(out=Path({str(tmp_path / 'run')!r}), limit=3),"
+        " ClosedBookConfig(engine='scripted'), on_result=stop)"
+    )
+    owner = subprocess.Popen([sys.executable, "-c", code])
+    try:
+        assert os.WIFSTOPPED(os.waitpid(owner.pid, os.WUNTRACED)[1])
+        view = RunsView(tmp_path)
+        before = table(view)[1:]
+    finally:
+        owner.send_signal(signal.SIGKILL)
+        owner.wait()
+    assert [row[1] for row in before] == ["running"]
+    view.on_refresh()
+    view.wait()
+    assert [row[1] for row in table(view)[1:]] == ["lost"]
 
 
 def test_refresh_shows_what_was_written_since(runs: Path) -> None:
