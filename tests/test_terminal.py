@@ -1,6 +1,8 @@
 """What the command line shows of hostile data, to a closed pipe, and of files it cannot use."""
 
+import base64
 import errno
+import hashlib
 import json
 import os
 import re
@@ -94,7 +96,14 @@ def test_nothing_in_the_data_steers_a_page(
     assert pmi(*(word.format(**names) for word in words.split(" "))) == 0
     page = (tmp_path / "page.html").read_text()
     assert not STEERING.findall(page)
-    assert "<script" not in page
+    scripts = re.findall("<script.*?</script>", page, re.DOTALL)
+    assert not any("alert(1)" in script for script in scripts)
+    hashes = [
+        base64.b64encode(hashlib.sha256(script[8:-9].encode()).digest()).decode()
+        for script in scripts
+    ]
+    assert hashes == re.findall("script-src 'sha256-(.*?)'", page)  # its own one or none
+    assert "script-src 'unsafe-inline'" not in page
     assert page.count("</style>") == 1
     assert "default-src 'none'" in page
 
