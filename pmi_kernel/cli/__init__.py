@@ -7,8 +7,9 @@ import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from importlib.metadata import EntryPoint, PackageNotFoundError, entry_points, version
+from itertools import pairwise
 
-from pmi_kernel.cli import data, evaluate, index, jobs, look, studies, terminal, train
+from pmi_kernel.cli import data, evaluate, index, jobs, look, regrad, studies, terminal, train
 from pmi_kernel.cli.parsing import parse
 from pmi_kernel.cli.terminal import say
 from pmi_kernel.core.errors import PmiError, SettingsError
@@ -36,6 +37,7 @@ run and look
 train
   train       what a system learns before it is run: pmi train SYSTEM --out FOLDER
   encode      each passage's gradient ahead, once: pmi encode --data SOURCE --store int8
+  regrad      the same, and a domain's inference, by their authors' flags: pmi regrad encode | infer
   checkpoint  check what a training wrote, and copy it: pmi checkpoint FOLDER --export COPY
 
 studies
@@ -96,7 +98,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def _run(words: list[str]) -> int:
     verbs: dict[str, Callable[[list[str]], int]] = {
-        "run": evaluate.run,
+        "run": _run_system,
         "resume": evaluate.resume,
         "demo": _demo,
         "data": data.dispatch,
@@ -107,7 +109,8 @@ def _run(words: list[str]) -> int:
         "runs": look.runs,
         "grid": studies.grid,
         "train": train.train,
-        "encode": train.encode,
+        "encode": regrad.encode,
+        "regrad": regrad.dispatch,
         "checkpoint": train.checkpoint,
         "study": studies.study,
         "blame": look.blame,
@@ -127,6 +130,14 @@ def _run(words: list[str]) -> int:
         return 0
     say(f"pmi: no verb {words[0]!r}\n\n{_USAGE}" if words else _USAGE, is_error=True)
     return 2
+
+
+def _run_system(words: list[str]) -> int:
+    """`pmi run`; with the flags of retrievable gradients' authors, over the sets of a domain."""
+    is_regrad = "--system=regrad" in words or ("--system", "regrad") in pairwise(words)
+    if is_regrad and regrad.is_inferred(words):
+        return regrad.infer(words)
+    return evaluate.run(words)
 
 
 def _version() -> str:

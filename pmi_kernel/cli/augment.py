@@ -32,6 +32,7 @@ def augment(words: list[str]) -> int:
         start: Row = None,
         end: Row = None,
         allow_incomplete: bool = False,
+        only_gold: bool = False,
     ) -> tuple[AugmentSettings, Path]:
         """Search a corpus for every question of a set, and write them with what was found.
 
@@ -47,6 +48,8 @@ def augment(words: list[str]) -> int:
             start: The first row to take, from 0.
             end: The row to stop before.
             allow_incomplete: Search an index that lacks passages of its corpus, too.
+            only_gold: Write the gold passages alone (of PopQA the subject's), by their titles, and
+                no question for which none was found.
         """
         source, own = _source(dataset, split)
         if not (index or own):
@@ -56,6 +59,7 @@ def augment(words: list[str]) -> int:
             index=index or own,
             topk=topk,
             allow_incomplete=allow_incomplete,
+            only_gold=only_gold,
         )
         return settings, output_file
 
@@ -71,7 +75,8 @@ def augment(words: list[str]) -> int:
     with bar, watched(Watch(hear, every_s=0.2)):
         found = search_all(settings, out)
     before = f", {found.num_before:,} of them searched before" if found.num_before else ""
-    say(f"{out}: {found.num:,} questions{before}, {settings.topk} passages each")
+    each = "the gold ones found alone" if settings.only_gold else f"{settings.topk} passages each"
+    say(f"{out}: {found.num_written:,} of {found.num:,} questions{before}, {each}")
     if found.num_short:
         say(f"  {found.num_short:,} of them found fewer passages")
     if found.recall is not None and found.all_found is not None:

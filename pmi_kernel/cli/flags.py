@@ -2,13 +2,15 @@
 
 import re
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from copy import copy
 from dataclasses import field, make_dataclass
 from pathlib import Path
 from types import NoneType
 from typing import Annotated, Any, get_args, get_origin
 
 import tyro
+from pydantic import create_model
 from pydantic.fields import FieldInfo
 from tyro.constructors import PrimitiveConstructorSpec
 
@@ -69,6 +71,29 @@ def parse_settings(
     for title in titles:
         values |= vars(given[title])
     return _settings(list(kinds.values()), values)
+
+
+def with_defaults(kind: type[Settings], values: Mapping[str, Any]) -> type[Settings]:
+    """Return the same settings with other defaults, those that it has of `values`."""
+    changed: dict[str, Any] = {}
+    for name, info in kind.model_fields.items():
+        if name in values:
+            other = copy(info)
+            other.default = values[name]
+            changed[name] = (info.annotation, other)
+    if not changed:
+        return kind
+    return create_model(kind.__name__, __base__=kind, __doc__=kind.__doc__, **changed)
+
+
+def without(kind: type[Settings], names: Collection[str]) -> type[Settings]:
+    """Return the same settings without some of them."""
+    own: dict[str, Any] = {
+        name: (info.annotation, info)
+        for name, info in kind.model_fields.items()
+        if name not in names
+    }
+    return create_model(kind.__name__, __base__=Settings, __doc__=kind.__doc__, **own)
 
 
 def _home(kind: type[Settings], name: str) -> type[Settings]:

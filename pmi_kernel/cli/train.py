@@ -1,10 +1,8 @@
-"""`pmi train | encode | checkpoint`: what is learned before a run, with a progress bar."""
+"""`pmi train | checkpoint`: what is learned before a run, with a progress bar."""
 
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from copy import copy
-from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -12,7 +10,7 @@ import tyro
 from pydantic import Field
 
 from pmi_kernel.cli.evaluate import INTERRUPTED
-from pmi_kernel.cli.flags import parse_settings
+from pmi_kernel.cli.flags import parse_settings, with_defaults, without
 from pmi_kernel.cli.parsing import OptionalFolder, parse
 from pmi_kernel.cli.terminal import say
 from pmi_kernel.core.errors import ConfigError
@@ -34,6 +32,7 @@ class _Asked(Settings):
 def train(words: list[str]) -> int:
     """Train a system's learner, or go on with its training."""
     from pmi_kernel.systems.learning import (
+        SHARED,
         discard_training,
         learner_config_class,
         trained_systems,
@@ -63,8 +62,8 @@ def train(words: list[str]) -> int:
         given |= {} if value is None else {name: value}
     if given:
         changed = {**changed, **kind.borrowed(given)}  # type: ignore[attr-defined]
-    own = _with_defaults(_own_settings(kind), changed)
-    of_training = _with_defaults(TrainConfig, changed)
+    own = with_defaults(without(kind, SHARED), changed)  # one flag each
+    of_training = with_defaults(TrainConfig, changed)
 
     config, learner, asked = parse_settings(
         {"train": of_training, "learner": own, "asked": _Asked},
@@ -103,35 +102,6 @@ def _output_dir(word: str) -> str:
     """The same word, with our name for the folder."""
     name, equals, value = word.partition("=")
     return f"--out{equals}{value}" if name.replace("-", "_") == "__output_dir" else word
-
-
-def _with_defaults(kind: type[Settings], values: Mapping[str, Any]) -> type[Settings]:
-    """The same settings with other defaults, those that it has of `values`."""
-    from pydantic import create_model
-
-    changed: dict[str, Any] = {}
-    for name, field in kind.model_fields.items():
-        if name in values:
-            other = copy(field)
-            other.default = values[name]
-            changed[name] = (field.annotation, other)
-    if not changed:
-        return kind
-    return create_model(kind.__name__, __base__=kind, __doc__=kind.__doc__, **changed)
-
-
-def _own_settings(kind: type[Settings]) -> type[Settings]:
-    """A learner's settings but for those that it shares with its training: one flag each."""
-    from pydantic import create_model
-
-    from pmi_kernel.systems.learning import SHARED
-
-    own: dict[str, Any] = {
-        name: (field.annotation, field)
-        for name, field in kind.model_fields.items()
-        if name not in SHARED
-    }
-    return create_model(kind.__name__, __base__=Settings, __doc__=kind.__doc__, **own)
 
 
 def _train_shown(system: str, learner: Settings, config: Any, out: Path) -> int:
@@ -199,65 +169,6 @@ def _without(flag: str, words: Sequence[str]) -> list[str]:
         is_its = (word.startswith("--") and name == flag) or (is_its and word.isdigit())
         kept += [] if is_its else [word]
     return kept
-
-
-def encode(words: list[str]) -> int:
-    """Take the gradients of a data set's passages ahead; what is there is not taken again."""
-    from tqdm.auto import tqdm
-
-    from pmi_kernel.data import load_stream
-    from pmi_kernel.systems.regrad.config import RegradConfig
-    from pmi_kernel.systems.regrad.encoding import encode
-    from pmi_kernel.systems.regrad.system import RegradSystem
-
-    kept = _with_defaults(RegradConfig, {"store": "bfloat16"})
-
-    def arguments(
-        config: kept,  # type: ignore[valid-type]
-        data: str,
-        num_samples: int | None = None,
-        batch: int = 16,
-        all_passages: bool = False,
-    ) -> tuple[RegradConfig, str, int | None, int, bool]:
-        """Take the gradients of a data set's passages ahead, for runs with the same --store.
-
-        What is there is not taken again, so it can be killed at any time; the other options are as
-        for pmi run --system regrad.
-
-        Args:
-            config: What is encoded, and how it is kept.
-            data: Questions, as in pmi run.
-            num_samples: Only the first so many questions.
-            batch: Passages in one forward and backward pass.
-            all_passages: Every paragraph of the questions, whole; else what a run would find.
-        """
-        return config, data, num_samples, batch, all_passages
-
-    config, data, num_samples, batch, is_all = parse(arguments, words, "encode")
-    tasks = (example.task for example in islice(load_stream(data), num_samples))
-    system = RegradSystem(RegradConfig(**config.model_dump()))
-    try:
-        with tqdm(unit="passage", desc="encode") as bar:
-            found = encode(
-                system,
-                tasks,
-                batch=batch,
-                is_all=is_all,
-                on_passages=bar.update,
-                say=lambda text: bar.write(visible(text), file=sys.stderr),
-            )
-    except KeyboardInterrupt:
-        say("interrupted; the same command goes on", is_error=True)
-        return INTERRUPTED
-    finally:
-        system.close()
-    say(
-        f"{found.num_passages} passages of {found.num_questions} questions: {found.num_found} "
-        f"were there, {found.num_taken} taken in {found.seconds_s:.1f} s ({found.num_cut} cut to "
-        f"what the start learns at most), {found.num_failed} have none\n"
-        f"the store has {found.num_bytes / 1e6:.1f} MB as {config.store}"
-    )
-    return 0
 
 
 def checkpoint(words: list[str]) -> int:

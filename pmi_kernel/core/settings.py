@@ -60,6 +60,8 @@ class SystemConfig(Settings):
     """Name of the system."""
     main: ClassVar[tuple[str, ...]] = ()
     """The settings that a form shows first."""
+    places: ClassVar[frozenset[str]] = frozenset()
+    """Settings that say where something is kept, and change no answer."""
     before: ClassVar[Mapping[str, object]] = {}
     """What an old record that lacks a setting was made with, where it is not today's default."""
 
@@ -97,12 +99,12 @@ class SystemConfig(Settings):
     def fingerprint(self, *hashes: str) -> str:
         """Return a short hash of the system's name and every setting that is not at its default.
 
-        So a setting that is added later changes no fingerprint.
+        So a setting that is added later changes no fingerprint; nor do those of `places`.
 
         Args:
             hashes: What else decides: of the data, and of what is loaded.
         """
-        chosen = self.model_dump(mode="json", exclude_defaults=True)
+        chosen = self.model_dump(mode="json", exclude_defaults=True, exclude=set(self.places))
         text = json.dumps([{"system": self.system, **chosen}, *hashes], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 

@@ -52,11 +52,18 @@ class Gold:
         supporting_facts: The gold sentences.
         known: What a language model is expected to answer from its pretraining, where the context
             tells otherwise; else empty.
+        titles: Titles of gold passages, where the data set tells no more than these.
     """
 
     answers: tuple[str, ...]
     supporting_facts: tuple[SupportingFact, ...] = ()
     known: str = ""
+    titles: tuple[str, ...] = ()
+
+    @property
+    def passages(self) -> frozenset[str]:
+        """Titles of all gold passages."""
+        return frozenset(self.titles) | {fact.title for fact in self.supporting_facts}
 
 
 @dataclass(frozen=True, slots=True)

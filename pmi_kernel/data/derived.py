@@ -4,7 +4,9 @@
 - `rows:A-B:SOURCE`: those from row A (0 for the first) to before row B; to the end without B.
 - `only:ID:SOURCE`: the question of this id; `%3A` stands for a colon in it.
 - `gold:SOURCE`: each question with its gold paragraphs alone.
-- `mix:FILE,FILE,...`: a question of each in turn, its id behind the file's folder and name.
+- `mix:SOURCE,SOURCE,...`: a question of each in turn, its id behind the file's folder and name.
+- `regrad:DOMAIN:NAME`: the mixture of a domain that retrievable gradients' authors train on, of the
+  files `data_aug/SET/NAME.json` (train, if no name is told).
 - `shift:SOURCE`: each question with the context of the one before it, the first with the last's.
 - `mixed:SHARE:SOURCE`: the next question's first paragraphs in place of the last SHARE of each
   context.
@@ -25,7 +27,14 @@ from pmi_kernel.data.examples import Examples
 
 Load = Callable[[str], Examples]
 
-_MIX = "mix"
+_MIX, _REGRAD = "mix", "regrad"
+
+DOMAINS: Mapping[str, tuple[str, ...]] = {
+    "general": ("2wikimultihopqa", "complexwebquestions", "hotpotqa", "popqa"),
+    "med": ("medqa", "pubmedqa", "bioasq"),
+    "law": ("casehold", "lhf", "housingqa"),
+}
+"""The data sets of each domain of retrievable gradients' authors, in their order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +55,7 @@ class _Arranged:
 def is_derived(source: str) -> bool:
     """Return whether a data source is made of others."""
     name, colon, _ = source.partition(":")
-    return bool(colon) and (name in _ARRANGED or name == _MIX)
+    return bool(colon) and (name in _ARRANGED or name in (_MIX, _REGRAD))
 
 
 def rows_of(source: str, start: int | None, end: int | None) -> str:
@@ -54,6 +63,11 @@ def rows_of(source: str, start: int | None, end: int | None) -> str:
     if start is None and end is None:
         return source
     return f"rows:{start or 0}-{'' if end is None else end}:{source}"
+
+
+def domain_files(domain: str, name: str, folder: str = "data_aug") -> list[str]:
+    """Return the files of a domain's data sets, as their authors name them."""
+    return [f"{folder}/{one}/{name}.json" for one in DOMAINS[domain]]
 
 
 def derive(source: str, load: Load) -> Examples:
@@ -94,10 +108,20 @@ def resolved(source: str, resolve: Callable[[str], str]) -> str:
 def _parsed(source: str) -> tuple[str, str, list[str]]:
     """The name, the setting (empty where it has none) and the sources that it is made of."""
     name, _, rest = source.partition(":")
+    if name == _REGRAD:
+        domain, _, file = rest.partition(":")
+        if domain not in DOMAINS or "/" in file or "," in file:
+            raise DataError(
+                f"{source}: expected regrad:DOMAIN or regrad:DOMAIN:NAME, of a domain "
+                f"{', '.join(DOMAINS)}"
+            )
+        return _MIX, "", domain_files(domain, file or "train")
     if name == _MIX:
         parts = rest.split(",")
-        if len(parts) < 2 or not all(parts) or any(":" in part for part in parts):
-            raise DataError(f"{source}: expected mix:FILE,FILE,... (names or paths, two or more)")
+        if len(parts) < 2 or not all(parts) or any(map(_has_commas, parts)):
+            raise DataError(
+                f"{source}: expected mix:SOURCE,SOURCE,... (two or more, and no world or mix)"
+            )
         return name, "", parts
     kind, setting = _ARRANGED[name], ""
     if kind.setting is not None:
@@ -105,6 +129,12 @@ def _parsed(source: str) -> tuple[str, str, list[str]]:
     if not rest or (kind.setting and not kind.setting.fullmatch(setting)):
         raise DataError(f"{source}: expected {kind.form}")
     return name, setting, [rest]
+
+
+def _has_commas(source: str) -> bool:
+    """Whether a source is of the kind that is spelled with commas."""
+    name, colon, _ = source.partition(":")
+    return bool(colon) and name in (_MIX, _REGRAD, "world")
 
 
 def _first(setting: str, examples: Examples) -> Examples:
@@ -130,7 +160,7 @@ def _only(setting: str, examples: Examples) -> Examples:
 def _gold(setting: str, examples: Examples) -> Examples:
     def at(place: int) -> Example:
         one = examples[place]
-        titles = {fact.title for fact in one.gold.supporting_facts}
+        titles = one.gold.passages
         context = tuple(paragraph for paragraph in one.task.context if paragraph.title in titles)
         return replace(one, task=replace(one.task, context=context))
 

@@ -30,20 +30,34 @@ def regrad_table(runs: Sequence[Path]) -> Table:
     means: list[Mapping[str, float]] = []
     rows: list[tuple[str, ...]] = []
     for run in runs:
-        results = list(read_results(run).values())
-        if not results:
-            raise DataError(f"{run} has no results yet")
-        scores = [_scores(result) for result in results]
-        mean = {name: 100 * sum(one[name] for one in scores) / len(scores) for name in _SCORES}
+        mean = regrad_scores(run)
         means.append(mean)
         record = RECORD.read(run)
         data = Path(str(record["data_source"])).name if record else "?"
-        rows.append((run.resolve().name, data, str(len(results)), *_shown(mean)))
+        rows.append((run.resolve().name, data, str(len(read_results(run))), *_shown(mean)))
     if len(runs) > 1:
-        mean = {name: sum(round(one[name], 2) for one in means) / len(means) for name in _SCORES}
+        mean = {
+            name: sum(round(one[name], 2) for one in means) / len(means)
+            for name in _SCORES.values()
+        }
         rows.append(("mean", "", "", *_shown(mean)))
     caption = "Percent, two decimals; of several answers the one of best F1."
     return Table(caption, ("run", "data", "n", *_SCORES.values()), rows)
+
+
+def regrad_scores(run: Path) -> dict[str, float]:
+    """Return a run's mean scores in percent, by the names that the authors have for them.
+
+    Raises:
+        DataError: The run has no results.
+    """
+    scores = [_scores(result) for result in read_results(run).values()]
+    if not scores:
+        raise DataError(f"{run} has no results yet")
+    return {
+        theirs: 100 * sum(one[ours] for one in scores) / len(scores)
+        for ours, theirs in _SCORES.items()
+    }
 
 
 def _scores(result: EvalResult) -> Mapping[str, float]:
@@ -55,4 +69,4 @@ def _scores(result: EvalResult) -> Mapping[str, float]:
 
 
 def _shown(mean: Mapping[str, float]) -> list[str]:
-    return [f"{mean[name]:.2f}" for name in _SCORES]
+    return [f"{mean[name]:.2f}" for name in _SCORES.values()]

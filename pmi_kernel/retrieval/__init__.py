@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from pmi_kernel.retrieval.base import Ranked, Retriever
 from pmi_kernel.retrieval.evidence import Evidence, evidence_text, retrieve
+from pmi_kernel.retrieval.given import Given
 from pmi_kernel.retrieval.overlap import Overlap
 from pmi_kernel.retrieval.query import make_step0_query
 
@@ -29,7 +30,11 @@ def _bm25() -> Retriever:
 CORPUS = "corpus"
 """The retriever of a corpus."""
 
-RETRIEVERS: dict[str, Callable[[], Retriever]] = {"overlap": Overlap, "bm25": _bm25}
+RETRIEVERS: dict[str, Callable[[], Retriever]] = {
+    "overlap": Overlap,
+    "bm25": _bm25,
+    "given": Given,
+}
 """Every retriever of a question's own paragraphs, by its name in the settings."""
 
 

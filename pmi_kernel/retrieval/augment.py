@@ -22,11 +22,9 @@ from pmi_kernel.core.settings import Settings
 from pmi_kernel.core.task import Example, Paragraph
 from pmi_kernel.data import Data, load_data
 from pmi_kernel.data.layouts import LAYOUTS
+from pmi_kernel.data.layouts.augmented import FOUND
 from pmi_kernel.retrieval.base import Ranked
 from pmi_kernel.retrieval.corpus import CorpusSearch
-
-FOUND = "found"
-"""Field of a record that holds each passage's id, title and score; the authors have none such."""
 
 _ENCODED = json.JSONEncoder(ensure_ascii=False).encode
 
@@ -42,6 +40,8 @@ class AugmentSettings(Settings):
     """Passages for each question."""
     allow_incomplete: bool = False
     """Search an index that lacks passages of its corpus, too."""
+    only_gold: bool = False
+    """Write of what was found the gold passages alone, and no question without one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,7 @@ class Augmented:
 
     Attributes:
         num: Questions.
+        num_written: Those that the file has.
         num_before: Those that were searched before this call.
         num_short: Those for which fewer passages than asked for were found.
         num_gold: Those whose data set says which passages are gold.
@@ -59,6 +60,7 @@ class Augmented:
     """
 
     num: int
+    num_written: int
     num_before: int
     num_short: int
     num_gold: int
@@ -85,20 +87,22 @@ def augment(settings: AugmentSettings, out: Path) -> Augmented:
         "data_sha256": data.sha256,
         "ids": len(data.examples),
         "topk": settings.topk,
+        **({"only_gold": True} if settings.only_gold else {}),
         **search.describe(),
     }
     partial = out.with_name(f"{out.name}.partial")
     with plainly(out):
         out.parent.mkdir(parents=True, exist_ok=True)
         num_before = _begin(partial, head)
-        counts = _search_all(search, data, settings.topk, partial, num_before)
-        _finish(partial, out)
+        counts = _search_all(search, data, settings, partial, num_before)
+        num_written = _finish(partial, out, is_short_kept=not settings.only_gold)
     shares = [share for share, _ in counts if share is not None]
     num_gold = len(shares)
     return Augmented(
         num=len(data.examples),
+        num_written=num_written,
         num_before=num_before,
-        num_short=sum(num < settings.topk for _, num in counts),
+        num_short=0 if settings.only_gold else sum(num < settings.topk for _, num in counts),
         num_gold=num_gold,
         recall=sum(shares) / num_gold if num_gold else None,
         all_found=sum(share == 1 for share in shares) / num_gold if num_gold else None,
@@ -122,7 +126,7 @@ def _begin(partial: Path, head: Mapping[str, object]) -> int:
 
 
 def _search_all(
-    search: CorpusSearch, data: Data, topk: int, partial: Path, num_before: int
+    search: CorpusSearch, data: Data, settings: AugmentSettings, partial: Path, num_before: int
 ) -> list[tuple[float | None, int]]:
     """Write a record for each question, and return for each its recall and what was found."""
     counts: list[tuple[float | None, int]] = []
@@ -132,7 +136,11 @@ def _search_all(
             if done <= num_before:
                 record = json.loads(written.readline())
             else:
-                record = _record(example, search.search(example.task.question, (), topk))
+                ranked = search.search(example.task.question, (), settings.topk)
+                if settings.only_gold:
+                    gold = {_folded(title) for title in example.gold.passages}
+                    ranked = [one for one in ranked if _folded(one.paragraph.title) in gold]
+                record = _record(example, ranked)
                 file.write(f"{_ENCODED(record)}\n".encode())
                 if done % 100 == 0:
                     file.flush()
@@ -158,8 +166,9 @@ def _record(example: Example, ranked: Sequence[Ranked]) -> dict[str, Any]:
 
 def _recall(example: Example, record: Mapping[str, Any]) -> float | None:
     """The share of a question's gold passages that were found, by title or by text."""
-    titles = {fact.title for fact in example.gold.supporting_facts}
+    titles = example.gold.passages
     gold = [one for one in example.task.context if one.title in titles]
+    gold += [Paragraph(title, ()) for title in titles - {one.title for one in gold}]
     if not gold:
         return None
     found = {_folded(one["title"]) for one in record[FOUND]} - {""}
@@ -175,15 +184,17 @@ def _folded(title: str) -> str:
     return " ".join(title.casefold().split())
 
 
-def _finish(partial: Path, out: Path) -> None:
-    """Write the records as one JSON array, whole or not at all."""
-    whole = out.with_name(f"{out.name}.whole")
+def _finish(partial: Path, out: Path, *, is_short_kept: bool) -> int:
+    """Write the records as one JSON array, whole or not at all; return how many they are."""
+    whole, num = out.with_name(f"{out.name}.whole"), 0
     with partial.open(encoding="utf-8") as records, whole.open("w", encoding="utf-8") as file:
         records.readline()
         before = "[\n"
         for line in records:
-            file.write(before + line.rstrip("\n"))
-            before = ",\n"
-        file.write("\n]\n")
+            if is_short_kept or json.loads(line)[FOUND]:
+                file.write(before + line.rstrip("\n"))
+                before, num = ",\n", num + 1
+        file.write("\n]\n" if num else "[]\n")
     os.replace(whole, out)
     partial.unlink()
+    return num

@@ -9,16 +9,16 @@ from pmi_kernel.core.settings import Settings
 if TYPE_CHECKING:
     from pmi_kernel.retrieval.base import Retriever
 
-IN_EPISODE = ("overlap", "bm25")
+IN_EPISODE = ("overlap", "bm25", "given")
 """Retrievers that search the question's own paragraphs."""
 
 
 class RetrievalConfig(Settings):
     """What a search returns, of the question's own paragraphs or of a corpus."""
 
-    retriever: Literal["overlap", "bm25", "corpus"] = "overlap"
+    retriever: Literal["overlap", "bm25", "given", "corpus"] = "overlap"
     """Scoring: overlap (shared tokens; the protocol's own) or bm25 (better) of the question's own
-    paragraphs; or corpus: bm25 of the passages of an index."""
+    paragraphs, or these as they are given; or corpus: bm25 of the passages of an index."""
     index: str = ""
     """The index that the retriever corpus searches, by its name."""
     allow_incomplete: bool = False

@@ -9,6 +9,7 @@ from pmi_kernel.core.errors import DataError
 from pmi_kernel.core.task import Example
 from pmi_kernel.data import data_hash, load_data, load_examples, resolve_source
 from pmi_kernel.data.check import describe
+from pmi_kernel.data.derived import DOMAINS
 from pmi_kernel.runs import RunSettings, run
 from tests.runs.scripts import SCRIPTED
 
@@ -73,6 +74,37 @@ def test_files_are_mixed_in_turn_and_keep_their_ids_apart(tmp_path: Path) -> Non
         load_examples(f"mix:{one},{one}")
 
 
+def test_parts_of_files_are_mixed_too(tmp_path: Path) -> None:
+    one = with_passages(tmp_path / "popqa" / "dev.json", 3)
+    other = with_passages(tmp_path / "hotpotqa" / "dev.json", 3)
+    found = load_examples(f"mix:rows:1-2:{one},first:1:{other}")
+    assert [example.task.id for example in found] == ["popqa/dev/1", "hotpotqa/dev/0"]
+
+
+def test_a_domain_of_the_authors_is_a_mixture_of_its_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in DOMAINS["law"]:
+        with_passages(tmp_path / "data_aug" / name / "train.json", 2)
+    found = load_examples("regrad:law")
+    assert [one.task.id for one in found[:3]] == [f"{one}/train/0" for one in DOMAINS["law"]]
+    assert load_examples(resolve_source("regrad:law:train")) == found
+    with pytest.raises(DataError, match=r"casehold/dev\.json"):
+        load_examples("regrad:law:dev")
+
+
+def test_a_passage_is_called_by_the_title_that_the_record_tells(tmp_path: Path) -> None:
+    path = with_passages(
+        tmp_path / "dev.json",
+        passages=["Ulm\nUlm lies on the Danube.", "Ulm\nIt has a minster.", "Bread\n"],
+        found=[{"title": "Ulm"}, {"title": "Trier"}, {"title": "Bread"}],
+    )
+    first, second, third = load_examples(path)[0].task.context
+    assert (first.title, first.text) == ("Ulm", "Ulm lies on the Danube.")
+    assert (second.title, third.title) == ("Passage 2", "Passage 3")
+
+
 def test_passages_become_paragraphs_and_every_answer_counts(tmp_path: Path) -> None:
     example = load_examples(with_passages(tmp_path / "dev.json"))[1]
     assert example.task.id == "1"
@@ -122,6 +154,9 @@ def test_a_record_with_passages_is_checked(
         "mix:sample",
         "mix:sample,",
         "mix:sample,world:n=3",
+        "mix:sample,first:2:",
+        "regrad:sports",
+        "regrad:law:../x",
         "shift:first:1:sample",
         "shift:nowhere.json",
     ],

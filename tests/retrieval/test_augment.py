@@ -66,6 +66,48 @@ def test_recall_counts_the_gold_passages_that_were_found(tmp_path: Path, world: 
     assert 0 < sum(shares) < len(shares)
 
 
+def test_only_the_gold_passages_are_kept(tmp_path: Path, world: str) -> None:
+    whole, out = tmp_path / "whole.json", tmp_path / "gold.json"
+    augment(AugmentSettings(source=WORLD, index=world, topk=2), whole)
+    found = augment(AugmentSettings(source=WORLD, index=world, topk=2, only_gold=True), out)
+    wanted = {}
+    for record, example in zip(json.loads(whole.read_text()), load_examples(WORLD), strict=True):
+        gold = {fact.title for fact in example.gold.supporting_facts}
+        if titles := [one["title"] for one in record["found"] if one["title"] in gold]:
+            wanted[example.task.id] = titles
+    again = load_examples(out)
+    assert {one.task.id: [p.title for p in one.task.context] for one in again} == wanted
+    assert found.num_written == len(wanted) == found.num == 40
+    assert {len(one.task.context) for one in again} == {1}
+
+
+def test_popqas_gold_passages_are_those_of_the_subject(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = [
+        CorpusPassage("1", "River 1", "The river was found by Ada Lind."),
+        CorpusPassage("2", "Mill", "The mill on a river."),
+    ]
+    corpus = write_jsonl(tmp_path / "t.jsonl", [*told, *made(50)])
+    build(IndexSettings(name="towns", min_free_gb=0), [corpus])
+    rows = [
+        "id\tsubj\tprop\tobj\ts_wiki_title\tquestion\tpossible_answers",
+        '7\tRiver\tfounder\tAda\tRiver 1\twho found the river\t["Ada Lind"]',
+        '8\tNo\tfounder\tAda\tNowhere\twho found the mill\t["Ada Lind"]',
+    ]
+    table, out = tmp_path / "popQA.tsv", tmp_path / "gold.json"
+    table.write_text("\n".join(rows) + "\n")
+    words = ["--dataset", str(table), "--index", "towns", "--output_file", str(out), "--only_gold"]
+    with pytest.raises(SystemExit) as ended:
+        main(["data", "augment", *words])
+    assert ended.value.code == 0
+    shown = capsys.readouterr().out
+    assert "1 of 2 questions, the gold ones found alone" in shown
+    assert "recall@3: 50.0%" in shown
+    (one,) = load_examples(out)
+    assert (one.task.id, [p.title for p in one.task.context]) == ("7", ["River 1"])
+
+
 def test_a_stopped_search_goes_on_to_the_same_file(tmp_path: Path, world: str) -> None:
     settings = AugmentSettings(source=WORLD, index=world)
     whole, out = tmp_path / "whole.json", tmp_path / "dev.json"

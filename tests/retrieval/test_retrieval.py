@@ -18,7 +18,13 @@ CONTEXT = (
 )
 
 
-@pytest.mark.parametrize("name", RETRIEVERS)
+def test_what_is_given_keeps_its_order() -> None:
+    found = retrieve(make_retriever("given"), "Ostermoor town", CONTEXT, topk=1, max_chars=1000)
+    assert [p.title for p in found.passages] == ["Rivers", "Towns", "Bread"]
+    assert found.passages[0].use is PassageUse.USED
+
+
+@pytest.mark.parametrize("name", ["overlap", "bm25"])
 def test_the_matching_paragraph_comes_first(name: str) -> None:
     found = retrieve(make_retriever(name), "Ostermoor town", CONTEXT, topk=1, max_chars=1000)
     assert found.passages[0].title == "Towns"
@@ -87,7 +93,7 @@ def test_both_gold_paragraphs_are_found_in_real_questions(
 
 
 def test_an_unknown_retriever_is_refused() -> None:
-    with pytest.raises(ValueError, match="overlap, bm25 or corpus"):
+    with pytest.raises(ValueError, match="overlap, bm25, given or corpus"):
         make_retriever("dense")
 
 

@@ -3,18 +3,24 @@
 The augmented file is one JSON array; a record has `test_id, question, answer, passages, choices`:
 `answer` is a string or a list of accepted ones, `passages` a list of strings, best first (none
 before a search), `choices` the options where there are some. Passage i becomes a paragraph that is
-called `Passage i`, so that what is learned of it reads `Passage i: ...`, as theirs does.
+called `Passage i`, so that what is learned of it reads `Passage i: ...`, as theirs does. Where the
+record says in `found` which title stands in a passage's first line (`retrieval.augment` writes it),
+the paragraph is called by this.
 
 Before a search their questions are JSON lines of `question answer`, or `question choices answer`
 (CaseHOLD), without an id.
 """
 
 import re
+from itertools import count
 
 from pmi_kernel.core.answers import FREE, AnswerKind
 from pmi_kernel.core.task import Example, Paragraph
 from pmi_kernel.data.layouts.fields import Fields, prose, text_of
 from pmi_kernel.data.layouts.layout import Layout, Record
+
+FOUND = "found"
+"""Our own field: for each passage its id, title and score."""
 
 _DECISION = re.compile(r"the final decision is:?\s*(yes|no|maybe)\W*$", re.IGNORECASE)
 
@@ -27,9 +33,19 @@ def _passages(fields: Fields) -> tuple[Paragraph, ...]:
     if "passages" not in fields:
         return ()
     told = fields.items("passages")
+    titles = fields.record.get(FOUND)
+    titles = titles if isinstance(titles, list) and len(titles) == len(told) else [None] * len(told)
     return fields.sized(
-        "passages", [prose(f"Passage {n}", text) for n, text in enumerate(told, start=1)]
+        "passages", [_paragraph(*one) for one in zip(count(1), told, titles, strict=False)]
     )
+
+
+def _paragraph(number: int, text: str, found: object) -> Paragraph:
+    """A passage; called by its first line, where that is said to be its title."""
+    title, newline, rest = text.partition("\n")
+    if newline and rest.strip() and isinstance(found, dict) and found.get("title") == title:
+        return prose(title, rest)
+    return prose(f"Passage {number}", text)
 
 
 def _question(fields: Fields, id_: str, context: tuple[Paragraph, ...] = ()) -> Example:

@@ -163,10 +163,12 @@ class Fields:
         form: AnswerForm = FREE,
         metric: str = "hotpotqa",
         type: str = "",
+        titles: Sequence[str] = (),
     ) -> Example:
         """Return an example of what was read."""
         task = Task(id_, question, context, form)
-        return Example(task, Gold(tuple(answers), tuple(facts)), type=type, metric=metric)
+        gold = Gold(tuple(answers), tuple(facts), titles=tuple(titles))
+        return Example(task, gold, type=type, metric=metric)
 
 
 def prose(title: str, text: str) -> Paragraph:

@@ -13,21 +13,24 @@ def _parse(fields: Fields) -> Example:
         if isinstance(fields.record.get("possible_answers"), str)
         else fields
     )
+    subject = fields.text("s_wiki_title", default="")
     return fields.example(
         fields.id("id"),
         fields.text("question"),
         told.answers("possible_answers"),
         metric="popqa",
         type=fields.text("prop", default=""),
+        titles=(subject,) if subject else (),
     )
 
 
 def _write(example: Example) -> Record:
     return {
         "id": example.task.id,
-        "subj": "",
+        "subj": next(iter(example.gold.titles), ""),
         "prop": example.type,
         "obj": example.gold.answers[0],
+        "s_wiki_title": next(iter(example.gold.titles), ""),
         "question": example.task.question,
         "possible_answers": json.dumps(example.gold.answers, ensure_ascii=False),
     }

@@ -19,7 +19,9 @@ from pmi_kernel.data.layouts.layout import Layout, Record
 def _parse(fields: Fields) -> Example:
     context, answers = paragraphs(fields), accepted(fields)
     task = Task(fields.text("_id"), fields.text("question"), context)
-    gold = Gold(answers, supporting_facts(fields, context), fields.text("known", default=""))
+    titles = fields.items("gold_titles") if "gold_titles" in fields else ()
+    facts, known = supporting_facts(fields, context), fields.text("known", default="")
+    gold = Gold(answers, facts, known, tuple(titles))
     kind = fields.text("form")
     if kind not in list(AnswerKind):
         raise fields.fail("form", f"expected one of {', '.join(AnswerKind)}, found {shown(kind)}")
@@ -49,6 +51,7 @@ def _write(example: Example) -> Record:
         **({"options": list(form.options)} if form.options else {}),
         "answers": list(example.gold.answers),
         **({"known": example.gold.known} if example.gold.known else {}),
+        **({"gold_titles": list(example.gold.titles)} if example.gold.titles else {}),
         "metric": example.metric,
         "type": example.type,
         "level": example.level,

@@ -13,15 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from pmi_kernel.core.errors import ConfigError
+from pmi_kernel.data.derived import DOMAINS, domain_files
 
 FILES = ("peft_config_file", "train_args_file", "generation_config_file", "learner_config_file")
 NAMES = ("train_set_name", "dev_set_name", "domain", "data_aug")
-DOMAINS = {
-    "general": ("2wikimultihopqa", "complexwebquestions", "hotpotqa", "popqa"),
-    "med": ("idquad", "pubmedqa"),
-    "law": ("casehold", "lhf", "housingqa"),
-}
-"""The data sets of a domain; `data_aug/SET/NAME.json` has their questions with passages."""
 
 _FIXED: Mapping[str, object] = {
     "weight_decay": 0.01,
@@ -75,7 +70,7 @@ def _data(given: Mapping[str, str]) -> _Values:
         raise ConfigError(f"--domain {domain}: expected one of {', '.join(DOMAINS)}")
 
     def source(name: str) -> str:
-        return "mix:" + ",".join(f"{folder}/{one}/{name}.json" for one in DOMAINS[domain])
+        return "mix:" + ",".join(domain_files(domain, name, folder))
 
     return {
         "data": source(given.get("train_set_name", "train")),

@@ -12,6 +12,7 @@ class RegradConfig(ChatConfig, RetrievalConfig):
     """Retrieve passages, add their gradients to a meta-trained start, answer from the weights."""
 
     system: ClassVar[str] = "regrad"
+    places: ClassVar[frozenset[str]] = frozenset({"store_dir"})
     main: ClassVar[tuple[str, ...]] = ("model", "checkpoint", "retriever", "topk", "gamma")
 
     checkpoint: str = "regrad-smollm2"
@@ -25,6 +26,8 @@ class RegradConfig(ChatConfig, RetrievalConfig):
     """Ask the base model, without a memory: what the passages in the prompt alone are worth."""
     store: Literal["none", "float32", "bfloat16", "int8"] = "none"
     """Keep each passage's gradient in the cache in this format, and look it up from then on."""
+    store_dir: str = ""
+    """Folder that gradients are stored in; by default one of the start's own, in the cache."""
     attribute: bool = False
     """After the answer, score it with each passage alone and with each left out: which answered?"""
     without: tuple[Annotated[int, Field(ge=1, le=100_000)], ...] = ()
@@ -34,6 +37,12 @@ class RegradConfig(ChatConfig, RetrievalConfig):
     def _attributes_with_several_memories(self) -> Self:
         if self.attribute and self.strategy != "hot":
             raise ValueError("attribute needs strategy hot: several memories at once")
+        return self
+
+    @model_validator(mode="after")
+    def _stores_in_a_format(self) -> Self:
+        if self.store_dir and self.store == "none":
+            raise ValueError("store_dir is where gradients are stored: name a format with store")
         return self
 
     @property

@@ -1,9 +1,10 @@
-"""Taking the gradients of a data set's passages ahead, into the store that episodes look in.
+"""Taking passages' gradients ahead, of questions or of a whole index, into a store.
 
 It can be killed at any time, and the same call goes on: what is there is not taken again.
 """
 
 import hashlib
+import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -12,8 +13,9 @@ from itertools import islice
 from pmi_kernel.core.errors import ConfigError, EngineError
 from pmi_kernel.core.task import Task
 from pmi_kernel.lora.start import Gradient
+from pmi_kernel.retrieval.index.store import Index
 from pmi_kernel.systems.regrad.prompts import passage_text
-from pmi_kernel.systems.regrad.store import StoredGradients
+from pmi_kernel.systems.regrad.store import GradientStore, StoredGradients, stored_bytes
 from pmi_kernel.systems.regrad.system import RegradSystem
 
 _LOOKED_THROUGH = 64
@@ -25,8 +27,7 @@ class Encoded:
     """What an encoding came to.
 
     Attributes:
-        num_questions: Questions whose passages were looked at.
-        num_passages: Different passages of theirs.
+        num_passages: Passages that were looked at.
         num_found: Of these, those that were in the store already.
         num_taken: Those that were taken now.
         num_failed: Those without a gradient: too few tokens, or it was not finite.
@@ -35,7 +36,6 @@ class Encoded:
         seconds_s: Spent on taking gradients and on writing them.
     """
 
-    num_questions: int
     num_passages: int
     num_found: int
     num_taken: int
@@ -45,62 +45,120 @@ class Encoded:
     seconds_s: float
 
 
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What the rest of an encoding will come to, by its first batch.
+
+    Attributes:
+        num_passages: All that it is asked for.
+        num_bytes: What their gradients will take, about.
+        per_s: Passages a second, of the first batch.
+    """
+
+    num_passages: int
+    num_bytes: int
+    per_s: float
+
+    @property
+    def seconds_s(self) -> float:
+        """What all will take."""
+        return self.num_passages / self.per_s
+
+
+def question_texts(
+    system: RegradSystem, tasks: Iterable[Task], *, is_all: bool = False
+) -> Iterator[str]:
+    """Yield each passage of questions once, as it is learned.
+
+    Args:
+        system: Its search says which passages a question needs.
+        tasks: The questions.
+        is_all: Every paragraph of the questions, whole, and not what is found alone.
+    """
+    seen: set[bytes] = set()
+    for task in tasks:
+        for text in map(passage_text, task.context) if is_all else system.texts(task):
+            key = hashlib.sha256(text.encode()).digest()
+            if key not in seen:
+                seen.add(key)
+                yield text
+
+
+def index_texts(index: Index) -> Iterator[str]:
+    """Yield every passage of an index, as it is learned where a search finds it."""
+    for _, passage in index.backend.passages():
+        yield f"{passage.title}: {passage.text}" if passage.title else passage.text
+
+
+def estimate(system: RegradSystem, texts: Iterable[str], num: int, *, batch: int = 16) -> Estimate:
+    """Return what an encoding will come to, by taking the gradients of some of its passages.
+
+    They are kept; the pace is that of the second batch, since a process's first one is slower.
+
+    Args:
+        system: With a store.
+        texts: Some of the passages.
+        num: How many there are in all.
+        batch: Passages in one forward and backward pass.
+
+    Raises:
+        ConfigError: The system has no store, or not all that is missing will fit on the disk.
+    """
+    store, waiting = _store(system), iter(texts)
+    each = stored_bytes(system.start, store.format)
+    free, owed = shutil.disk_usage(store.folder).free, (num - len(store)) * each
+    if owed > free:
+        raise ConfigError(
+            f"{store.folder}: {num:,} gradients take {num * each / 1e9:,.1f} GB as "
+            f"{store.format}, {each / 1e6:.2f} MB each; {free / 1e9:,.1f} GB are free"
+        )
+    missing = (text for text in waiting if text not in store)
+    seconds_s = num_taken = 0.0
+    for _ in range(2):
+        began = time.perf_counter()
+        num_taken = len(_taken(system, list(islice(missing, batch)), lambda text: None))
+        seconds_s = time.perf_counter() - began
+    return Estimate(num, num * each, num_taken / seconds_s if num_taken else float("inf"))
+
+
 def encode(
     system: RegradSystem,
-    tasks: Iterable[Task],
+    texts: Iterable[str],
     *,
     batch: int = 16,
-    is_all: bool = False,
     on_passages: Callable[[int], object] = lambda count: None,
     say: Callable[[str], object] = lambda text: None,
 ) -> Encoded:
     """Take the gradient of each passage once, and keep it.
 
     Args:
-        system: With a store; its search says which passages a question needs.
-        tasks: The questions.
+        system: With a store.
+        texts: The passages.
         batch: Passages in one forward and backward pass.
-        is_all: Take every paragraph of the questions, whole, and not what is found alone.
         on_passages: Told how many passages were dealt with, a batch at a time.
         say: Told of each passage that has no gradient.
 
     Raises:
         ConfigError: The system has no store, or it cannot be written.
     """
-    engine = system.engine
-    if not isinstance(engine, StoredGradients):
-        raise ConfigError("encoding needs a store: float32, bfloat16 or int8")
-    store, num_questions, seconds_s = engine.store, 0, 0.0
+    store, seconds_s = _store(system), 0.0
     num_passages = num_found = num_taken = num_failed = num_cut = 0
-
-    def texts() -> Iterator[str]:
-        nonlocal num_questions
-        seen: set[bytes] = set()
-        for task in tasks:
-            num_questions += 1
-            for text in map(passage_text, task.context) if is_all else system.texts(task):
-                key = hashlib.sha256(text.encode()).digest()
-                if key not in seen:
-                    seen.add(key)
-                    yield text
-
-    waiting = texts()
+    waiting = iter(texts)
     while some := list(islice(waiting, batch * _LOOKED_THROUGH)):
-        missing = sorted((text for text in some if text not in store), key=len)
+        missing = sorted({text for text in some if text not in store}, key=lambda t: (len(t), t))
         num_passages += len(some)
         num_found += len(some) - len(missing)
         on_passages(len(some) - len(missing))
         for first in range(0, len(missing), batch):
             part = missing[first : first + batch]
             began = time.perf_counter()
-            taken = _taken(engine, part, system, say)
+            taken = _taken(system, part, say)
             seconds_s += time.perf_counter() - began
             num_taken += len(taken)
             num_failed += len(part) - len(taken)
             num_cut += sum(one.cut_tokens > 0 for one in taken)
             on_passages(len(part))
     return Encoded(
-        num_questions,
         num_passages,
         num_found,
         num_taken,
@@ -111,17 +169,20 @@ def encode(
     )
 
 
+def _store(system: RegradSystem) -> GradientStore:
+    if not isinstance(system.engine, StoredGradients):
+        raise ConfigError("encoding needs a store: float32, bfloat16 or int8")
+    return system.engine.store
+
+
 def _taken(
-    engine: StoredGradients,
-    texts: Sequence[str],
-    system: RegradSystem,
-    say: Callable[[str], object],
+    system: RegradSystem, texts: Sequence[str], say: Callable[[str], object]
 ) -> tuple[Gradient, ...]:
     """The gradients of texts; where one has none, those of the others."""
     try:
-        return engine.gradients(texts, system.start).of
+        return system.engine.gradients(texts, system.start).of
     except EngineError as error:
         if len(texts) == 1:
             say(str(error))
             return ()
-    return tuple(one for text in texts for one in _taken(engine, [text], system, say))
+    return tuple(one for text in texts for one in _taken(system, [text], say))

@@ -9,7 +9,7 @@ import hashlib
 import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast, get_args
 
 import torch
 from filelock import FileLock
@@ -164,6 +164,26 @@ class GradientStore:
         scale = tensor.abs().amax(dim=longer, keepdim=True).clamp_min(1e-30) / 127
         rounded = (tensor / scale).round().to(torch.int8)
         return {name: rounded.contiguous(), f"{name}{_SCALE}": scale.contiguous()}
+
+
+def format_of(folder: Path) -> Format:
+    """Return the format that a folder's gradients are kept in.
+
+    Raises:
+        ConfigError: It holds none.
+    """
+    meta = META.read(folder) or {}
+    if meta.get("kind") != "gradients" or meta.get("format") not in get_args(Format):
+        raise ConfigError(f"{folder} holds no gradients")
+    return cast("Format", meta["format"])
+
+
+def stored_bytes(start: Start, format: Format) -> int:
+    """Return what one passage's gradient takes, but for the file's own heading."""
+    size = {"float32": 4, "bfloat16": 2, "int8": 1}[format]
+    shapes = [tensor.shape for tensor in start.theta.values()]
+    scales = sum(4 * shape.numel() // max(shape) for shape in shapes) if format == "int8" else 0
+    return size * sum(shape.numel() for shape in shapes) + scales
 
 
 class StoredGradients(EngineProxy):

@@ -9,6 +9,7 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import cast
 
 import torch
@@ -112,7 +113,12 @@ class RegradSystem(ChatSystem[RegradConfig]):
             and not is_scripted
             and not isinstance(self.engine, StoredGradients | TapedEngine)
         ):
-            store = GradientStore.of(self._sha256, config.store)
+            where, sha256 = config.store_dir, self._sha256
+            store = (
+                GradientStore(Path(where), sha256, config.store)
+                if where
+                else GradientStore.of(sha256, config.store)
+            )
             self.engine = StoredGradients(self.engine, store)
 
     def describe(self) -> Mapping[str, str]:

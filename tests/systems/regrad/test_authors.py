@@ -7,7 +7,8 @@ import pytest
 
 from pmi_kernel.cli import main
 from pmi_kernel.core.errors import ConfigError
-from pmi_kernel.systems.regrad.authors import DOMAINS, borrowed
+from pmi_kernel.data.derived import DOMAINS
+from pmi_kernel.systems.regrad.authors import borrowed
 from pmi_kernel.systems.regrad.training import RegradTraining
 from pmi_kernel.training.record import RECORD
 from tests.data.test_derived import with_passages
@@ -152,7 +153,7 @@ def test_their_command_trains(
     )
     # Both data sets ask the same question in this test: of the dev files one is enough.
     with_passages(tmp_path / "data_aug" / "pubmedqa" / "dev.json", 1, question="When was it?")
-    with_passages(tmp_path / "data_aug" / "idquad" / "dev.json", 1, question="Where is it?")
+    with_passages(tmp_path / "data_aug" / "bioasq" / "dev.json", 1, question="Where is it?")
     words = [word for name, path in given.items() for word in (f"--{name}", path)]
     words += ["--output_dir", str(tmp_path / "out"), "--domain", "med", "--train_set_name", "train"]
     words += ["--dev_set_name", "dev", "--data_aug", str(tmp_path / "data_aug")]
@@ -164,9 +165,9 @@ def test_their_command_trains(
     capsys.readouterr()
     assert pmi("train", "regrad", *words, "--device", "cpu", "--overwrite") == 0
     rows = (tmp_path / "out" / "train_log.jsonl").read_text().splitlines()
-    assert [json.loads(row)["step"] for row in rows] == [1, 2]
+    assert [json.loads(row)["step"] for row in rows] == [1, 2, 3]
     other = tmp_path / "data_aug"
     words[words.index("--output_dir") + 1] = str(other)
     assert pmi("train", "regrad", *words, "--overwrite") == 2
     assert "holds no training" in capsys.readouterr().err
-    assert (other / "idquad" / "dev.json").exists()
+    assert (other / "bioasq" / "dev.json").exists()

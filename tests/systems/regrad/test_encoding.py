@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,11 +14,21 @@ from pmi_kernel.engines.base import Engine, Gradients
 from pmi_kernel.engines.proxy import EngineProxy
 from pmi_kernel.episodes.episode import Episode
 from pmi_kernel.lora.start import Start
+from pmi_kernel.retrieval.index.build import build
+from pmi_kernel.retrieval.index.settings import IndexSettings
+from pmi_kernel.retrieval.index.store import open_index
 from pmi_kernel.systems.regrad.config import RegradConfig
-from pmi_kernel.systems.regrad.encoding import encode
+from pmi_kernel.systems.regrad.encoding import (
+    Encoded,
+    encode,
+    estimate,
+    index_texts,
+    question_texts,
+)
 from pmi_kernel.systems.regrad.prompts import passage_text
 from pmi_kernel.systems.regrad.store import StoredGradients
 from pmi_kernel.systems.regrad.system import RegradSystem
+from tests.retrieval.corpora import made, write_jsonl
 
 DATA = "world:split=dev,n=3,paragraphs=4"
 
@@ -36,19 +47,20 @@ def tasks() -> list[Task]:
     return [example.task for example in load_examples(DATA)]
 
 
+def encoded(config: RegradConfig, engine: Engine, **settings: Any) -> Encoded:
+    system = RegradSystem(config, engine)
+    return encode(system, question_texts(system, tasks()), **settings)
+
+
 def test_each_passage_is_taken_once_and_episodes_find_it(
     config: RegradConfig, engine: Engine
 ) -> None:
     system = RegradSystem(config, engine)
-    found = encode(system, [*tasks(), *tasks()], batch=3)
+    found = encode(system, question_texts(system, [*tasks(), *tasks()]), batch=3)
     wanted = {text for task in tasks() for text in system.texts(task)}
-    assert (found.num_questions, found.num_passages, found.num_taken) == (
-        6,
-        len(wanted),
-        len(wanted),
-    )
+    assert (found.num_passages, found.num_taken) == (len(wanted), len(wanted))
     assert found.num_bytes > 0
-    again = encode(RegradSystem(config, engine), tasks())
+    again = encoded(config, engine)
     assert (again.num_found, again.num_taken) == (len(wanted), 0)
     with Episode(RegradSystem(config, engine), load_examples(DATA)[0]) as episode:
         trace = episode.run()
@@ -69,7 +81,7 @@ def test_batched_and_one_by_one_agree(config: RegradConfig, engine: Engine) -> N
 
 def test_all_paragraphs_are_taken_where_asked(config: RegradConfig, engine: Engine) -> None:
     system = RegradSystem(config, engine)
-    encode(system, tasks(), is_all=True)
+    encode(system, question_texts(system, tasks(), is_all=True))
     assert isinstance(system.engine, StoredGradients)
     assert all(passage_text(one) in system.engine.store for task in tasks() for one in task.context)
 
@@ -80,8 +92,8 @@ def test_what_was_taken_before_a_kill_stays(config: RegradConfig, engine: Engine
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        encode(RegradSystem(config, engine), tasks(), batch=1, on_passages=after_one)
-    after = encode(RegradSystem(config, engine), tasks(), batch=1)
+        encoded(config, engine, batch=1, on_passages=after_one)
+    after = encoded(config, engine, batch=1)
     assert (after.num_found, after.num_taken) == (1, after.num_passages - 1)
 
 
@@ -99,7 +111,8 @@ def test_a_passage_without_a_gradient_is_told_and_the_others_are_taken(
     bad = passage_text(tasks()[0].context[1])
     told: list[str] = []
     system = RegradSystem(config, Failing(engine))
-    found = encode(system, tasks()[:1], is_all=True, say=told.append)
+    texts = question_texts(system, tasks()[:1], is_all=True)
+    found = encode(system, texts, say=told.append)
     assert (found.num_taken, found.num_failed) == (3, 1)
     assert told == ["a gradient was not finite"]
 
@@ -108,7 +121,7 @@ def test_without_a_store_there_is_nothing_to_encode_into(
     config: RegradConfig, engine: Engine
 ) -> None:
     with pytest.raises(ConfigError, match="needs a store"):
-        encode(RegradSystem(config.but(store="none"), engine), tasks())
+        encoded(config.but(store="none"), engine)
 
 
 def test_the_verb_encodes_and_says_what_it_did(
@@ -123,3 +136,58 @@ def test_the_verb_encodes_and_says_what_it_did(
         shown = capsys.readouterr().out
         assert wanted in shown
         assert "MB as int8" in shown
+
+
+@pytest.fixture
+def towns(tmp_path: Path, config: RegradConfig) -> str:
+    corpus = write_jsonl(tmp_path / "towns.jsonl", made(7))
+    build(IndexSettings(name="towns", min_free_gb=0), [corpus])
+    return "towns"
+
+
+def test_a_whole_index_is_encoded_as_a_search_of_it_finds_passages(
+    config: RegradConfig, engine: Engine, towns: str
+) -> None:
+    found = config.but(retriever="corpus", index=towns, topk=3)
+    system = RegradSystem(found, engine)
+    told = estimate(system, index_texts(open_index(towns)), 7, batch=2)
+    assert told.num_passages == 7
+    encoded = encode(system, index_texts(open_index(towns)))
+    assert (encoded.num_found, encoded.num_taken) == (4, 3)
+    assert encoded.num_bytes == pytest.approx(told.num_bytes, rel=0.1)
+    again = encode(system, question_texts(system, [Task("1", "Where are bridge and river?")]))
+    assert again.num_passages == again.num_found > 0
+
+
+def test_an_index_whose_gradients_do_not_fit_is_not_begun(
+    config: RegradConfig, engine: Engine, towns: str
+) -> None:
+    system = RegradSystem(config, engine)
+    with pytest.raises(ConfigError, match=r"GB as float32, .* are free"):
+        estimate(system, index_texts(open_index(towns)), 10**15)
+    assert isinstance(system.engine, StoredGradients)
+    assert len(system.engine.store) == 0
+
+
+def test_the_verb_says_what_an_index_takes_before_it_starts(
+    config: RegradConfig, towns: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["encode", "--corpus", towns, "--model", config.model]
+    with pytest.raises(SystemExit) as caught:
+        main([*words, "--checkpoint", config.checkpoint])
+    assert caught.value.code == 0
+    said, *_, last = capsys.readouterr().out.splitlines()
+    assert said.startswith("towns: 7 passages; their gradients take ")
+    assert "GB as bfloat16, and about" in said
+    assert last.startswith("the store has")
+
+
+def test_a_store_lies_where_it_is_told_to_and_changes_no_fingerprint(
+    config: RegradConfig, engine: Engine, tmp_path: Path
+) -> None:
+    elsewhere = config.but(store_dir=str(tmp_path / "elsewhere"))
+    encoded(elsewhere, engine)
+    assert list((tmp_path / "elsewhere").glob("*.safetensors"))
+    assert elsewhere.fingerprint() == config.fingerprint() != config.but(topk=3).fingerprint()
+    with pytest.raises(ConfigError, match="name a format"):
+        RegradConfig(store_dir="there")
