@@ -38,7 +38,8 @@ def one_step(
     its sentence names the answer before what it is about, and after; the same in wordings and of
     relations that training never had, and where no passage answers; well-known questions kept, of
     those that the base model answers right. Then seconds of an injection, one at a time and eight
-    at once; and how often attribution finds the passage that answered.
+    at once; and, of four passages about things of one kind whose names are alike, how many
+    questions are right (alike), and how often attribution finds the passage that answered.
 
     Args:
         checkpoint: As `--checkpoint` of the system.
@@ -117,23 +118,27 @@ def _seconds(system: RegradSystem, texts: list[str]) -> float:
 
 
 def _attributed(checkpoint: str, engine: HfEngine, count: int, seed: int) -> dict[str, float]:
-    """Of right answers under four passages, the share put down to the one that holds the answer."""
+    """Answers under a question's own four passages, which are alike; whom right ones are put to."""
     config = RegradConfig(
         checkpoint=checkpoint, topk=4, max_chars=100_000, attribute=True, dtype="float32"
     )
     system = RegradSystem(config, engine)
     found: list[float] = []
+    is_right: list[bool] = []
     for example in load_examples(f"world:split=dev,n={count},seed={seed},paragraphs=4"):
         *_, last = system.steps(example.task)
         told = last.artifacts.get("attribution")
-        if last.text == example.gold.answers[0] and isinstance(told, dict):
+        is_right.append(last.text == example.gold.answers[0])
+        if is_right[-1] and isinstance(told, dict):
             credits = told["credit_nats"]
             title = told["titles"][credits.index(max(credits))]
             found.append(float(title == example.gold.supporting_facts[0].title))
+    figures = _share("alike_em_4", is_right)
     if not found:
-        return {"attributed": 0.0}
+        return {**figures, "attributed": 0.0}
     share = share_interval(found)
     return {
+        **figures,
         "attributed": float(len(found)),
         "attributed_right": 100 * share.mean,
         "attributed_right_low": 100 * share.low,

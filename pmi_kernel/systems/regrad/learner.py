@@ -48,12 +48,14 @@ class _Item:
 
     Attributes:
         own: Its passages.
-        others: Passages of its context that do not answer.
+        alike: Passages of its context that do not answer, and that its memory holds too.
+        others: All such passages of its context.
         asked: Prompts with their answers, of which the prompts are given.
         num_passages: How many passages its memory is to hold.
     """
 
     own: tuple[str, ...]
+    alike: tuple[str, ...]
     others: tuple[str, ...]
     asked: tuple[TrainRow, ...]
     num_passages: int
@@ -232,9 +234,12 @@ class RegradLearner:
                 (own if is_own else others)[passage_text(paragraph)] = None
         if not config.only_related or not own:
             own |= dict.fromkeys(list(others)[: max(1, num_passages - len(own))])
+        left = [text for text in others if text not in own]
+        is_alike = draw.random() < config.alike
         return _Item(
             own=tuple(own),
-            others=tuple(text for text in others if text not in own),
+            alike=tuple(left[: max(0, num_passages - len(own))]) if is_alike else (),
+            others=tuple(left),
             asked=tuple(self._asked(example, tuple(own)) for example in examples),
             num_passages=num_passages,
         )
@@ -253,14 +258,14 @@ class RegradLearner:
         """The passages of a micro-batch, each once, and which of them each item's memory holds."""
         places: dict[str, int] = {}
         for item in items:
-            for text in item.own:
+            for text in (*item.own, *item.alike):
                 places.setdefault(text, len(places))
         if len(items) == 1:  # nobody else's to hold
             for text in items[0].others[: max(0, items[0].num_passages - len(items[0].own))]:
                 places.setdefault(text, len(places))
         shares = torch.zeros(len(items), len(places))
         for row, item in enumerate(items):
-            mine = [places[text] for text in item.own]
+            mine = [places[text] for text in (*item.own, *item.alike)]
             rest = [place for place in places.values() if place not in mine]
             more = draw.sample(rest, min(len(rest), max(0, item.num_passages - len(mine))))
             shares[row, [*mine, *more]] = 1

@@ -48,12 +48,12 @@ class RegradTraining(Settings):
             "dtype": "bfloat16",
             "rank": 64,
             "scale": 64.0,
-            "passages": (1, 1, 2, 4, 8),
+            "passages": (1, 2, 4, 8, 8),
             "first_token": 4.0,
-            "locality": 3.0,
-            "locality_rows": 16,
-            "locality_texts": 400,
-            "steps": 640,
+            "locality": 6.0,
+            "locality_rows": 24,
+            "locality_texts": 500,
+            "steps": 600,
             "batch": 16,
             "lr": 1e-3,
             "warmup": 20.0,
@@ -121,6 +121,9 @@ class RegradTraining(Settings):
     passages: Annotated[tuple[_Count, ...], Field(min_length=1)] = (1, 1, 2, 3, 4, 6, 8)
     """How many passages a question's memory holds, one of these at random; those that do not answer
     it are other questions' of the micro-batch."""
+    alike: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Share of the samples whose other passages are of their own questions' contexts, as far as
+    these have some: in worlds, about things of one kind whose names are alike."""
     only_related: bool = True
     """Learn the passages that answer only; else the first of the context too."""
     max_context_len: Annotated[int, Field(ge=2, le=1_000_000)] = 1024

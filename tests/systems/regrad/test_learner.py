@@ -75,6 +75,19 @@ def test_a_sample_is_a_function_of_seed_epoch_and_number(tiny: str) -> None:
     assert gradients(other)[1]["loss"] != told["loss"]
 
 
+def test_passages_of_its_own_context_stand_in_a_memory_where_asked(tiny: str) -> None:
+    told = {}
+    for alike in (0.0, 1.0):
+        own = training(tiny, alike=alike, passages=(2,), questions=1, locality=0.0)
+        told[alike] = gradients(RegradLearner(own))[1]
+        alone = training(tiny, alike=alike, passages=(1,), questions=1, locality=0.0)
+        told[alike, 1] = gradients(RegradLearner(alone))[1]
+    # The context's other paragraph is learned too: one more passage for each of three samples.
+    assert told[1.0]["num_tokens"] == told[0.0]["num_tokens"] + 3 * 48
+    assert told[1.0]["loss"] != told[0.0]["loss"]
+    assert told[1.0, 1] == told[0.0, 1]
+
+
 def test_an_evaluation_is_shares_with_examples(tiny: str) -> None:
     found = RegradLearner(training(tiny)).evaluate()
     assert found.measures.keys() >= {"em", "em_1", "em_4", "wrong"}
