@@ -28,13 +28,15 @@ class RunsView(View):
     A heading sorts; a check-box draws a run over the others: accuracy so far, and seconds.
 
     Args:
-        runs: A folder of runs, or the runs' own folders.
+        runs: A folder of runs, a run's own, or several of these.
     """
 
     def __init__(self, runs: str | Path | Sequence[str | Path] = "../runs") -> None:
         super().__init__()
-        self._root = Path(runs) if isinstance(runs, str | Path) else None
-        self._folders = [] if isinstance(runs, str | Path) else [Path(run) for run in runs]
+        is_one = isinstance(runs, str | Path)
+        named = [Path(runs)] if isinstance(runs, str | Path) else [Path(run) for run in runs]
+        self._root = named[0] if is_one and not _is_run(named[0]) else None
+        self._folders = [] if self._root is not None else named
         self._rows: dict[str, RunRow] = {}
         self._stamps: dict[str, float] = {}
         self._problems: list[str] = []
@@ -68,7 +70,10 @@ class RunsView(View):
     def idle_status(self) -> str:
         """Return how many runs there are, or how to make one."""
         if self._rows:
-            return f"{len(self._rows)} runs, {len(self.drawn)} drawn."
+            data = {self._rows[name].settings["data"] for name in self.drawn}
+            differ = " They are over different data: heights do not compare." * (len(data) > 1)
+            num = len(self._rows)
+            return f"{num} run{'s' * (num != 1)}, {len(self.drawn)} drawn.{differ}"
         where = self._root.resolve() if self._root else "the folders that were named"
         return f"No run in {where} yet: `pmi run --data sample --out runs/first` makes one."
 

@@ -199,6 +199,18 @@ def test_refresh_shows_what_was_written_since(runs: Path) -> None:
     assert done == {"closed": "5", "wide": "4", "narrow": "5", "new": "1"}
 
 
+def test_runs_over_other_data_are_said_not_to_compare(made: Path, tmp_path: Path) -> None:
+    config = CONFIGS["closed"]
+    settings = RunSettings(out=tmp_path / "other", data="first:3:sample")
+    run(settings, config, system=open_system(config, ScriptedEngine()))
+    view = RunsView([made / "closed", tmp_path / "other"])
+    assert (
+        view.idle_status()
+        == "2 runs, 2 drawn. They are over different data: heights do not compare."
+    )
+    assert RunsView(tmp_path / "other").idle_status() == "1 run, 1 drawn."
+
+
 def test_a_hundred_runs_are_a_table(made: Path, tmp_path: Path) -> None:
     for number in range(100):
         shutil.copytree(made / "narrow", tmp_path / f"run-{number:03}")
