@@ -93,5 +93,5 @@ class CompareView(View):
         return [
             head_node(trace.task, result.answers, scores=result.scores),
             *reading_nodes(trace, result.gold, None),
-            Node("branches", "branches.html", children=branches),
+            Node("branches", "branches.html", {"tabs": [against, name]}, branches),
         ]

@@ -124,6 +124,56 @@ def test_next_to_the_end_then_fork_and_replay(
     expect_clean(watch)
 
 
+BROKEN_WORDS = """(view) => [...view.querySelectorAll("td, th, button, summary, h3, h4")]
+  .filter((cell) => cell.checkVisibility() && /^[\\w-]{2,14}$/.test(cell.textContent.trim()))
+  .filter((cell) => {
+    const range = document.createRange();
+    range.selectNodeContents(cell);
+    return new Set([...range.getClientRects()].map((box) => Math.round(box.top))).size > 1;
+  })
+  .map((cell) => cell.textContent.trim())"""
+"""Words that stand alone in a cell, or on a button, and on more than one line."""
+
+OFF_SCREEN = """(view) => [...view.querySelectorAll("*")]
+  .filter((e) => e.checkVisibility() && !e.closest(".pmi-wide"))
+  .filter((e) => e.getBoundingClientRect().right > view.getBoundingClientRect().right + 1)
+  .map((e) => `${e.tagName} ${e.className}`)"""
+"""What reaches beyond the view, but for wide tables, which scroll."""
+
+
+@pytest.mark.parametrize("width", [1024, 1280, 1920])
+def test_branches_have_room_or_fold_to_tabs(
+    scripted: Notebook, page: Page, watch: Watch, pictures: Path, width: int
+) -> None:
+    scripted.button("Run to end").click()
+    scripted.expect_status("Done: 4 steps, answered.")
+    compress = scripted.steps(0).nth(1)
+    compress.get_by_text("What if…").click()
+    compress.get_by_role("button", name="…with the wrong passage").click()
+    expect(scripted.episode.locator(".pmi-branch")).to_have_count(2)
+    scripted.expect_idle()
+
+    page.set_viewport_size({"width": width, "height": 900})
+    view = scripted.episode
+    tabs, branches = view.locator(".pmi-tabs > button"), view.locator(".pmi-branch")
+    if width < 1920:
+        expect(tabs).to_have_text([re.compile("Episode"), re.compile("wrong passage injected")])
+        expect(branches.nth(0)).to_be_hidden()
+        expect(branches.nth(1)).to_be_visible()
+        tabs.nth(0).press("Enter")
+        expect(tabs.nth(0)).to_have_attribute("aria-pressed", "true")
+        expect(branches.nth(0)).to_be_visible()
+        expect(branches.nth(1)).to_be_hidden()
+    else:
+        expect(tabs.first).to_be_hidden()
+        expect(branches.nth(0)).to_be_visible()
+        expect(branches.nth(1)).to_be_visible()
+    assert view.evaluate(BROKEN_WORDS) == []
+    assert view.evaluate(OFF_SCREEN) == []
+    page.screenshot(path=pictures / f"branches_{width}.png")
+    expect_clean(watch)
+
+
 def test_what_is_open_and_typed_stays_when_a_step_is_added(scripted: Notebook) -> None:
     search = scripted.steps(0).nth(0)
     search.get_by_text("paragraphs left out").click()

@@ -136,6 +136,14 @@ def _style() -> str:
     return re.sub(r"\s*([{};])\s*", r"\1", re.sub(r"\s+", " ", text)).strip()
 
 
+def _script(path: Path) -> str:
+    """A script without indentation, and without the comments that have a line of their own."""
+    text = re.sub(
+        r"^\s*(//.*|/\*\*.*\*/)\n", "", path.read_text(encoding="utf-8"), flags=re.MULTILINE
+    )
+    return re.sub(r"^\s+", "", text, flags=re.MULTILINE)
+
+
 def page(
     title: str,
     nodes: Sequence[Node],
@@ -159,7 +167,7 @@ def page(
     allowed = "; script-src 'unsafe-inline'" if pictures else ""
     run = ""
     if scripts:
-        code = "\n".join(script.read_text(encoding="utf-8") for script in scripts)
+        code = "\n".join(map(_script, scripts))
         sha256 = base64.b64encode(hashlib.sha256(code.encode()).digest()).decode()
         allowed = f"; script-src 'sha256-{sha256}'"
         kept = htmlsafe_json_dumps(data)

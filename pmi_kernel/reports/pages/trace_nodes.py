@@ -47,7 +47,7 @@ def replay_nodes(
     return [
         head_node(trace.task, answers, notes=notes, scores=result.scores if result else {}),
         *reading_nodes(trace, gold, again),
-        Node("branches", "branches.html", children=[branch]),
+        Node("branches", "branches.html", {"tabs": []}, [branch]),
     ]
 
 

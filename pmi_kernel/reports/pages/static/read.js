@@ -45,7 +45,18 @@ var pmiReading = (root) => {
     return ranges;
   };
 
+  /** Where there is no room for all branches, the one that is picked. */
+  const pick = (branched, at) => {
+    branched.dataset.shown = at;
+    for (const tab of branched.querySelectorAll(":scope > .pmi-tabs > button")) {
+      tab.setAttribute("aria-pressed", tab.dataset.at === String(at));
+    }
+  };
+
   const reveal = (element) => {
+    const branch = element.closest(".pmi-branch");
+    const branched = branch?.closest(".pmi-branched[data-shown]");
+    if (branched) pick(branched, [...branch.parentElement.children].indexOf(branch));
     const inside = element.closest("summary")?.parentElement.parentElement ?? element;
     for (let e = inside.closest("details"); e; e = e.parentElement.closest("details")) e.open = true;
     element.scrollIntoView({ block: "center", behavior: isSlow() ? "smooth" : "auto" });
@@ -134,6 +145,7 @@ var pmiReading = (root) => {
     const form = button.closest("form");
     const { read } = button.dataset;
     if (read === "copy") copy(button);
+    else if (read === "branch") pick(button.closest(".pmi-branched"), button.dataset.at);
     else if (read === "gold") golden(form);
     else if (read === "fold" || read === "unfold") fold(form, read === "unfold");
     else step(form, read === "next" ? 1 : -1);
