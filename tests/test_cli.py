@@ -161,7 +161,7 @@ def test_each_setting_that_is_wrong_has_a_line_whichever_group_it_is_of(
         f"pmi: --topk: {least} 1 (given 0)",
         "pmi: --mem_lr: should be a valid number, unable to parse string as a number "
         "(given 'fast')",
-        "pmi: --retriever: should be 'overlap', 'bm25' or 'corpus' (given 'magic')",
+        "pmi: --retriever: should be 'overlap', 'bm25', 'given' or 'corpus' (given 'magic')",
         "pmi: --topk: should be a valid integer, unable to parse string as an integer "
         "(given 'many')",
     ]
