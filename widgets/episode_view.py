@@ -331,7 +331,7 @@ class EpisodeView(View):
             ("reset", "Reset", True, "Start this episode again, with the setup's settings"),
         ]
         names = ("action", "label", "is_on", "help")
-        many = self._branches
+        titles = [branch.title for branch in self._branches]
         example = original.example if original else setup.example
         prediction = original.trace.prediction if original and is_done else None
         self.show(
@@ -353,7 +353,7 @@ class EpisodeView(View):
                 Node(
                     f"branches-{self._shown.key if self._shown else ''}",
                     "branches.html",
-                    {"tabs": [branch.title for branch in many] if len(many) > 1 else []},
+                    {"tabs": titles if len(titles) > 1 else []},
                     self._branch_nodes(),
                 ),
             ]

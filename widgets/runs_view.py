@@ -33,10 +33,14 @@ class RunsView(View):
 
     def __init__(self, runs: str | Path | Sequence[str | Path] = "../runs") -> None:
         super().__init__()
-        is_one = isinstance(runs, str | Path)
-        named = [Path(runs)] if isinstance(runs, str | Path) else [Path(run) for run in runs]
-        self._root = named[0] if is_one and not _is_run(named[0]) else None
-        self._folders = [] if self._root is not None else named
+        if isinstance(runs, str | Path) and not _is_run(Path(runs)):
+            self._root: Path | None = Path(runs)
+            self._folders: list[Path] = []
+        else:
+            self._root = None
+            self._folders = [
+                Path(run) for run in ([runs] if isinstance(runs, str | Path) else runs)
+            ]
         self._rows: dict[str, RunRow] = {}
         self._stamps: dict[str, float] = {}
         self._problems: list[str] = []

@@ -164,13 +164,13 @@ def _encode(
         total = None
         if index is not None:
             total = min(index.num_passages, num or index.num_passages)
-            told = estimate(system, index_texts(index), total, batch=batch)
+            texts = islice(index_texts(index), total)
+            told = estimate(system, list(islice(index_texts(index), min(batch, total))), total)
             say(
                 f"{corpus}: {total:,} passages; their gradients take {told.num_bytes / 1e9:,.2f} "
-                f"GB as {config.store}, and about {_hours(told.seconds_s)} ({told.per_s:.2f} "
-                "passages/s)"
+                f"GB as {config.store}, and the missing ones "
+                f"{tqdm.format_interval(told.seconds_s)} to take, about"
             )
-            texts = islice(index_texts(index), num)
         else:
             tasks = (example.task for example in islice(questions, num))
             texts = question_texts(system, tasks, is_all=is_all)
@@ -194,11 +194,6 @@ def _encode(
         f"the store has {found.num_bytes / 1e6:.1f} MB as {config.store}"
     )
     return 0
-
-
-def _hours(seconds_s: float) -> str:
-    hours = seconds_s / 3600
-    return f"{hours:,.1f} hours" if hours >= 1 else f"{seconds_s / 60:.1f} minutes"
 
 
 def is_inferred(words: Sequence[str]) -> bool:

@@ -118,7 +118,7 @@ def _parsed(source: str) -> tuple[str, str, list[str]]:
         return _MIX, "", domain_files(domain, file or "train")
     if name == _MIX:
         parts = rest.split(",")
-        if len(parts) < 2 or not all(parts) or any(map(_has_commas, parts)):
+        if len(parts) < 2 or not all(parts) or any(map(_is_alone, parts)):
             raise DataError(
                 f"{source}: expected mix:SOURCE,SOURCE,... (two or more, and no world or mix)"
             )
@@ -131,8 +131,8 @@ def _parsed(source: str) -> tuple[str, str, list[str]]:
     return name, setting, [rest]
 
 
-def _has_commas(source: str) -> bool:
-    """Whether a source is of the kind that is spelled with commas."""
+def _is_alone(source: str) -> bool:
+    """Whether a source cannot be part of a mix: commas stand in it, or in what it stands for."""
     name, colon, _ = source.partition(":")
     return bool(colon) and name in (_MIX, _REGRAD, "world")
 

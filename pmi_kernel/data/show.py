@@ -12,7 +12,7 @@ _MOST_CHARS = 400
 
 def render_example(example: Example) -> str:
     """Return a question as lines of text; long paragraphs are cut."""
-    task, gold = example.task, {fact.title for fact in example.gold.supporting_facts}
+    task, gold = example.task, example.gold.passages
     lines = [
         visible_line(task.id),
         _line("question", task.question),

@@ -4,7 +4,7 @@ They score the best alias by F1 and round EM, F1, precision and recall to two de
 without an interval.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from pmi_kernel.core.errors import DataError
@@ -30,11 +30,14 @@ def regrad_table(runs: Sequence[Path]) -> Table:
     means: list[Mapping[str, float]] = []
     rows: list[tuple[str, ...]] = []
     for run in runs:
-        mean = regrad_scores(run)
+        results = read_results(run)
+        if not results:
+            raise DataError(f"{run} has no results yet")
+        mean = regrad_scores(results.values())
         means.append(mean)
         record = RECORD.read(run)
         data = Path(str(record["data_source"])).name if record else "?"
-        rows.append((run.resolve().name, data, str(len(read_results(run))), *_shown(mean)))
+        rows.append((run.resolve().name, data, str(len(results)), *_shown(mean)))
     if len(runs) > 1:
         mean = {
             name: sum(round(one[name], 2) for one in means) / len(means)
@@ -45,15 +48,9 @@ def regrad_table(runs: Sequence[Path]) -> Table:
     return Table(caption, ("run", "data", "n", *_SCORES.values()), rows)
 
 
-def regrad_scores(run: Path) -> dict[str, float]:
-    """Return a run's mean scores in percent, by the names that the authors have for them.
-
-    Raises:
-        DataError: The run has no results.
-    """
-    scores = [_scores(result) for result in read_results(run).values()]
-    if not scores:
-        raise DataError(f"{run} has no results yet")
+def regrad_scores(results: Collection[EvalResult]) -> dict[str, float]:
+    """Return the mean scores of results, one or more, in percent, by the authors' names."""
+    scores = [_scores(result) for result in results]
     return {
         theirs: 100 * sum(one[ours] for one in scores) / len(scores)
         for ours, theirs in _SCORES.items()

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from pmi_kernel.core.errors import ConfigError, SettingsError
+from pmi_kernel.core.errors import ConfigError, DataError, SettingsError
 from pmi_kernel.core.folder import plainly
 from pmi_kernel.core.settings import Settings
 from pmi_kernel.core.text import shown
@@ -114,11 +114,14 @@ def regrad_json(runs: Mapping[str, Path]) -> dict[str, Any]:
     predictions: dict[str, Any] = {}
     for label, out in runs.items():
         results = read_results(out)
-        scores[label] = {name: round(mean, 2) for name, mean in regrad_scores(out).items()}
+        if not results:
+            raise DataError(f"{out} has no results yet")
+        means = regrad_scores(results.values())
+        scores[label] = {name: round(mean, 2) for name, mean in means.items()}
         predictions[label] = {"answer": {id_: result.prediction for id_, result in results.items()}}
     each = list(scores.values())
-    means = {name: round(sum(one[name] for one in each) / len(each), 6) for name in each[0]}
-    return {"predictions": predictions, "scores": {**scores, **means}}
+    over_all = {name: round(sum(one[name] for one in each) / len(each), 6) for name in each[0]}
+    return {"predictions": predictions, "scores": {**scores, **over_all}}
 
 
 def _run_settings(

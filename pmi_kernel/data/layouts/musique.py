@@ -43,7 +43,7 @@ def _paragraphs(fields: Fields) -> Iterator[tuple[Paragraph, bool]]:
 
 
 def _write(example: Example) -> Record:
-    gold = {fact.title for fact in example.gold.supporting_facts}
+    gold = example.gold.passages
     answer, *aliases = example.gold.answers
     return {
         "id": example.task.id,

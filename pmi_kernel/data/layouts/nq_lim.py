@@ -33,7 +33,7 @@ def _documents(fields: Fields) -> Iterator[tuple[Paragraph, bool]]:
 
 
 def _write(example: Example) -> Record:
-    gold = {fact.title for fact in example.gold.supporting_facts}
+    gold = example.gold.passages
     return {
         "question": example.task.question,
         "answers": list(example.gold.answers),

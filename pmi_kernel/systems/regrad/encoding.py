@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from typing import NamedTuple
 
 from pmi_kernel.core.errors import ConfigError, EngineError
 from pmi_kernel.core.task import Task
@@ -45,24 +46,13 @@ class Encoded:
     seconds_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """What the rest of an encoding will come to, by its first batch.
+class Estimate(NamedTuple):
+    """What an encoding will come to."""
 
-    Attributes:
-        num_passages: All that it is asked for.
-        num_bytes: What their gradients will take, about.
-        per_s: Passages a second, of the first batch.
-    """
-
-    num_passages: int
     num_bytes: int
-    per_s: float
-
-    @property
-    def seconds_s(self) -> float:
-        """What all will take."""
-        return self.num_passages / self.per_s
+    """What all gradients take, those that are there too."""
+    seconds_s: float
+    """What taking the missing ones takes, at the pace of a first batch."""
 
 
 def question_texts(
@@ -90,35 +80,34 @@ def index_texts(index: Index) -> Iterator[str]:
         yield f"{passage.title}: {passage.text}" if passage.title else passage.text
 
 
-def estimate(system: RegradSystem, texts: Iterable[str], num: int, *, batch: int = 16) -> Estimate:
-    """Return what an encoding will come to, by taking the gradients of some of its passages.
-
-    They are kept; the pace is that of the second batch, since a process's first one is slower.
+def estimate(system: RegradSystem, texts: Sequence[str], num: int) -> Estimate:
+    """Return what an encoding will come to, by taking some of its gradients, which are kept.
 
     Args:
         system: With a store.
-        texts: Some of the passages.
+        texts: A batch of the passages.
         num: How many there are in all.
-        batch: Passages in one forward and backward pass.
 
     Raises:
         ConfigError: The system has no store, or not all that is missing will fit on the disk.
     """
-    store, waiting = _store(system), iter(texts)
-    each = stored_bytes(system.start, store.format)
-    free, owed = shutil.disk_usage(store.folder).free, (num - len(store)) * each
-    if owed > free:
+    store, each = _store(system), stored_bytes(system.start, _store(system).format)
+    free, num_missing = shutil.disk_usage(store.folder).free, max(0, num - len(store))
+    if num_missing * each > free:
         raise ConfigError(
             f"{store.folder}: {num:,} gradients take {num * each / 1e9:,.1f} GB as "
             f"{store.format}, {each / 1e6:.2f} MB each; {free / 1e9:,.1f} GB are free"
         )
-    missing = (text for text in waiting if text not in store)
-    seconds_s = num_taken = 0.0
-    for _ in range(2):
-        began = time.perf_counter()
-        num_taken = len(_taken(system, list(islice(missing, batch)), lambda text: None))
-        seconds_s = time.perf_counter() - began
-    return Estimate(num, num * each, num_taken / seconds_s if num_taken else float("inf"))
+    missing = [text for text in texts if text not in store]
+    _taken(system, missing[:1], _heard_later)  # the first one of a process is slower
+    began = time.perf_counter()
+    _taken(system, missing[1:], _heard_later)
+    seconds_s = time.perf_counter() - began
+    return Estimate(num * each, num_missing * seconds_s / max(1, len(missing) - 1))
+
+
+def _heard_later(problem: str) -> None:
+    """A passage without a gradient is told of when all are taken."""
 
 
 def encode(
@@ -179,6 +168,8 @@ def _taken(
     system: RegradSystem, texts: Sequence[str], say: Callable[[str], object]
 ) -> tuple[Gradient, ...]:
     """The gradients of texts; where one has none, those of the others."""
+    if not texts:
+        return ()
     try:
         return system.engine.gradients(texts, system.start).of
     except EngineError as error:

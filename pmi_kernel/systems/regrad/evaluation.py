@@ -108,7 +108,7 @@ class Evaluation:
         return counts, shown
 
     def _own_passage(self, example: Example) -> TrainRow:
-        titles = {fact.title for fact in example.gold.supporting_facts}
+        titles = example.gold.passages
         context = example.task.context
         paragraph = next((one for one in context if one.title in titles), context[0])
         chat = self._loaded.chat

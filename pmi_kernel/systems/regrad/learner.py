@@ -228,7 +228,7 @@ class RegradLearner:
         own: dict[str, None] = {}
         others: dict[str, None] = {}
         for example in examples:
-            related = {fact.title for fact in example.gold.supporting_facts}
+            related = example.gold.passages
             for paragraph in example.task.context:
                 is_own = paragraph.title in related
                 (own if is_own else others)[passage_text(paragraph)] = None
