@@ -35,6 +35,11 @@ class Task:
     form: AnswerForm = FREE
 
 
+def titled(title: str, text: str) -> str:
+    """Return a passage as it is shown and learned: `title: text`, or its text if it has none."""
+    return f"{title}: {text}" if title else text
+
+
 @dataclass(frozen=True, slots=True)
 class SupportingFact:
     """One gold sentence: the paragraph's title and the sentence's position in it (from 0)."""

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from pmi_kernel.core import progress
-from pmi_kernel.core.task import Paragraph
+from pmi_kernel.core.task import Paragraph, titled
 from pmi_kernel.core.trace import Passage, PassageUse
 from pmi_kernel.retrieval.base import Retriever
 
@@ -56,7 +56,7 @@ def evidence_text(passages: Sequence[Passage]) -> str:
 def evidence_lines(passages: Sequence[Passage]) -> tuple[str, ...]:
     """Return each passage that is not left out as `title: text`, or as its text if it has none."""
     used = (one for one in passages if one.use is not PassageUse.LEFT_OUT)
-    return tuple(f"{one.title}: {one.text}" if one.title else one.text for one in used)
+    return tuple(titled(one.title, one.text) for one in used)
 
 
 def retrieve(

@@ -106,3 +106,20 @@ def test_the_base_model_with_its_passages_needs_no_gradients(trained: Path) -> N
     trace = first_trace("popqa")
     assert [step["kind"] for step in trace["steps"]] == ["search", "answer"]
     assert "Book 1 of popqa" in trace["steps"][0]["passages"][0]["text"]  # the last one's
+
+
+def test_a_set_whose_answers_are_labels_is_asked_for_labels(trained: Path) -> None:
+    rows = [
+        record("housingqa", number) | {"answer": ["yes", "no"][number % 2]} for number in (0, 1)
+    ]
+    path = Path("data_aug/housingqa/dev.json")
+    path.parent.mkdir()
+    path.write_text(json.dumps(rows), encoding="utf-8")
+    words = ["--model_path", str(trained), "--domain", "law", "--sets", "housingqa"]
+    words += ["--prediction_file", "results/law.json", "--action_decoding", "guided"]
+    assert pmi("regrad", "infer", *words) == 0
+    told = json.loads(Path("results/law.json").read_bytes())
+    answers = told["predictions"]["housingqa"]["answer"]
+    assert set(answers.values()) <= {"yes", "no"}
+    right = [answers[str(number)] == row["answer"] for number, row in enumerate(rows)]
+    assert told["scores"]["housingqa"]["em"] == told["scores"]["em"] == 50 * sum(right)

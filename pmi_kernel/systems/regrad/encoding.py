@@ -12,7 +12,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from pmi_kernel.core.errors import ConfigError, EngineError
-from pmi_kernel.core.task import Task
+from pmi_kernel.core.task import Task, titled
 from pmi_kernel.lora.start import Gradient
 from pmi_kernel.retrieval.index.store import Index
 from pmi_kernel.systems.regrad.prompts import passage_text
@@ -29,7 +29,7 @@ class Encoded:
 
     Attributes:
         num_passages: Passages that were looked at.
-        num_found: Of these, those that were in the store already.
+        num_found: Of these, those that were in the store already, whole.
         num_taken: Those that were taken now.
         num_failed: Those without a gradient: too few tokens, or it was not finite.
         num_cut: Those taken now that were longer than what the start learns at most.
@@ -77,7 +77,7 @@ def question_texts(
 def index_texts(index: Index) -> Iterator[str]:
     """Yield every passage of an index, as it is learned where a search finds it."""
     for _, passage in index.backend.passages():
-        yield f"{passage.title}: {passage.text}" if passage.title else passage.text
+        yield titled(passage.title, passage.text)
 
 
 def estimate(system: RegradSystem, texts: Sequence[str], num: int) -> Estimate:
@@ -131,6 +131,7 @@ def encode(
         ConfigError: The system has no store, or it cannot be written.
     """
     store, seconds_s = _store(system), 0.0
+    store.forget_torn()
     num_passages = num_found = num_taken = num_failed = num_cut = 0
     waiting = iter(texts)
     while some := list(islice(waiting, batch * _LOOKED_THROUGH)):

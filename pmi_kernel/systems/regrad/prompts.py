@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from pmi_kernel.core.answers import FREE, AnswerForm, AnswerKind
-from pmi_kernel.core.task import Example, Paragraph
+from pmi_kernel.core.task import Example, Paragraph, titled
 from pmi_kernel.prompting.messages import Message, Prompt, plain
 
 END = "\n"
@@ -30,7 +30,7 @@ def passage_text(paragraph: Paragraph) -> str:
 
     A memory must not depend on the passage's place among others, so none is written.
     """
-    return f"{paragraph.title}: {paragraph.text}"
+    return titled(paragraph.title, paragraph.text)
 
 
 def question_prompt(

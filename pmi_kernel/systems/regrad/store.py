@@ -122,6 +122,20 @@ class GradientStore:
             return None
         return Gradient(text, tensors, entry["loss_nats"], entry["num_tokens"], entry["cut_tokens"])
 
+    def forget_torn(self) -> None:
+        """Take every passage for missing whose shard is not there, or not whole."""
+        whole: dict[str, bool] = {}
+        for shard in {entry["shard"] for entry in self._index.values()}:
+            try:
+                with safe_open(self.folder / shard, framework="pt"):
+                    whole[shard] = True
+            except (OSError, SafetensorError):
+                whole[shard] = False
+        torn = [key for key, entry in self._index.items() if not whole[entry["shard"]]]
+        self.num_torn += len(torn)
+        for key in torn:
+            del self._index[key]
+
     def put(self, gradients: Sequence[Gradient]) -> None:
         """Add gradients, as one shard.
 

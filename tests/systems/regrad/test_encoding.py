@@ -97,6 +97,17 @@ def test_what_was_taken_before_a_kill_stays(config: RegradConfig, engine: Engine
     assert (after.num_found, after.num_taken) == (1, after.num_passages - 1)
 
 
+def test_what_was_torn_is_taken_again(config: RegradConfig, engine: Engine) -> None:
+    system = RegradSystem(config, engine)
+    before = encode(system, question_texts(system, tasks()), batch=2)
+    assert isinstance(system.engine, StoredGradients)
+    torn, gone, *_ = system.engine.store.folder.glob("*.safetensors")
+    torn.write_bytes(torn.read_bytes()[:-100])
+    gone.unlink()
+    after = encoded(config, engine)
+    assert (after.num_found, after.num_taken) == (before.num_passages - 4, 4)
+
+
 def test_a_passage_without_a_gradient_is_told_and_the_others_are_taken(
     config: RegradConfig, engine: Engine
 ) -> None:
