@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from widgets.episode_view import EpisodeView
     from widgets.home import Home
     from widgets.lab import InjectionLab
+    from widgets.latent_curves import LatentCurves
     from widgets.mixer import MemoryMixer
     from widgets.monitor import JobMonitor
     from widgets.replay import Replay
@@ -28,6 +29,7 @@ __all__ = [
     "Home",
     "InjectionLab",
     "JobMonitor",
+    "LatentCurves",
     "MemoryMixer",
     "Replay",
     "RunCharts",
@@ -44,6 +46,7 @@ _HOMES = {
     "Home": "widgets.home",
     "InjectionLab": "widgets.lab",
     "JobMonitor": "widgets.monitor",
+    "LatentCurves": "widgets.latent_curves",
     "MemoryMixer": "widgets.mixer",
     "Replay": "widgets.replay",
     "RunsView": "widgets.runs_view",

@@ -12,10 +12,11 @@ from plotly.subplots import make_subplots
 
 from pmi_kernel.core.figures import FIGURES
 from pmi_kernel.core.probe import Probe
-from pmi_kernel.reports.intervals import mean_of
+from pmi_kernel.reports.intervals import Interval, mean_of
 from pmi_kernel.reports.pages.charts import COLOURS, bars, styled
 from pmi_kernel.reports.pages.reading import matrix
 from pmi_kernel.reports.run_table import RunRow, so_far
+from pmi_kernel.studies.latents import LatentPoint
 from pmi_kernel.studies.sweep import SweepPoint
 
 if TYPE_CHECKING:
@@ -94,6 +95,48 @@ def norms_figure(norms: Mapping[str, float], title: str) -> go.Figure:
     figure.update_layout(title=title)
     figure.update_xaxes(title_text="layer")
     return styled(figure, height=320)
+
+
+def latents_figure(
+    by_paragraphs: Sequence[LatentPoint], by_latents: Sequence[LatentPoint]
+) -> go.Figure:
+    """Return EM with 95 % intervals, over paragraphs read and over latents used."""
+    figure = make_subplots(cols=2, subplot_titles=("by paragraphs", "by latents used"))
+    lines: dict[tuple[str, str, int], list[tuple[int, Interval]]] = {}
+    for column, points in enumerate((by_paragraphs, by_latents), start=1):
+        for one in points:
+            at = one.paragraphs if column == 1 else one.latents
+            for kind, share in one.shares.items():
+                if column == 1 or kind == "open":
+                    lines.setdefault((one.name, kind, column), []).append((at, share))
+    colours = {name: COLOURS[at % len(COLOURS)] for at, name in enumerate({k[0]: 0 for k in lines})}
+    for (name, kind, column), found in lines.items():
+        figure.add_scatter(
+            x=[at for at, _ in found],
+            y=[100 * share.mean for _, share in found],
+            error_y={
+                "array": [100 * (share.high - share.mean) for _, share in found],
+                "arrayminus": [100 * (share.mean - share.low) for _, share in found],
+            },
+            name=f"{name}, {_GATES[kind]}",
+            mode="lines+markers",
+            line={"color": colours[name], "dash": _DASHES[kind]},
+            legendgroup=f"{name}-{kind}",
+            showlegend=column == 1,
+            row=1,
+            col=column,
+        )
+    figure.update_yaxes(range=[0, 100], title_text="EM (percent)")
+    figure.update_xaxes(type="log", title_text="paragraphs of the context", row=1, col=1)
+    figure.update_xaxes(type="log", title_text="latents", row=1, col=2)
+    for column, points in enumerate((by_paragraphs, by_latents), start=1):
+        ticks = sorted({one.paragraphs if column == 1 else one.latents for one in points})
+        figure.update_xaxes(tickvals=ticks, row=1, col=column)
+    return styled(figure)
+
+
+_GATES = {"open": "gate open", "closed": "gate closed", "other": "another context"}
+_DASHES = {"open": "solid", "closed": "dot", "other": "dash"}
 
 
 def score_figure(frame: "pd.DataFrame") -> go.Figure:

@@ -55,7 +55,11 @@ def train(words: list[str]) -> int:
             f"{_PRESET} {preset}: there is no such preset of {system} (there are: "
             f"{', '.join(presets) or 'none'})"
         )
-    changed = presets.get(preset or "", {})
+    changed = {**getattr(kind, "defaults", {}), **presets.get(preset or "", {})}
+    for switch, settings in (switches := getattr(kind, "switches", {})).items():
+        kept = [word for word in words if word.replace("-", "_") != f"__{switch}"]
+        changed |= settings if kept != words else {}
+        words = kept
     given: dict[str, str] = {}
     for name in (borrows := getattr(kind, "borrows", ())):
         value, words = _taken(f"--{name}", words)
@@ -71,7 +75,7 @@ def train(words: list[str]) -> int:
         f"train {system}",
         f"Train the learner of {system}, or go on with its training."
         + (f" {_PRESET} takes one of {', '.join(presets)} as defaults." if presets else "")
-        + (f" So do files and names: --{', --'.join(borrows)}." if borrows else "")
+        + (f" So do --{', --'.join((*borrows, *switches))}." if borrows else "")
         + f" --output_dir is --out; {_OVERWRITE} deletes the training in it first.",
         ("out", "data", "eval_data", "steps", "batch", "lr", "model", "gpu_ids"),
     )

@@ -48,6 +48,18 @@ SYSTEMS: dict[str, Entry] = {
         learner=f"{_HERE}.regrad.learner:RegradLearner",
         learner_config=f"{_HERE}.regrad.training:RegradTraining",
     ),
+    "latent_t5": Entry(
+        f"{_HERE}.latent_t5.config:LatentT5Config",
+        f"{_HERE}.latent_t5.system:LatentT5System",
+        learner=f"{_HERE}.latent_t5.learner:LatentT5Learner",
+        learner_config=f"{_HERE}.latent_t5.training:LatentT5Training",
+    ),
+    "baseline_t5": Entry(
+        f"{_HERE}.latent_t5.config:BaselineT5Config",
+        f"{_HERE}.latent_t5.system:BaselineT5System",
+        learner=f"{_HERE}.latent_t5.learner:BaselineT5Learner",
+        learner_config=f"{_HERE}.latent_t5.training:BaselineT5Training",
+    ),
 }
 """Every system, by the name that `--system` takes."""
 

@@ -46,6 +46,30 @@ def learner_config_class(system: str) -> type[Settings]:
     return imported(entry.learner_config)
 
 
+def preset(system: str, name: str, **changes: Any) -> tuple[Settings, TrainConfig]:
+    """Return a learner's and a training's settings that go together, as `--preset` does.
+
+    Args:
+        system: Name of the system.
+        name: One of its learner's presets.
+        changes: Settings of either that are to be other than there.
+
+    Raises:
+        ConfigError: There is no such preset, or a setting is not right.
+    """
+    kind = learner_config_class(system)
+    presets = getattr(kind, "presets", {})
+    if name not in presets:
+        raise ConfigError(
+            f"preset {name}: there is no such preset of {system} (there are: "
+            f"{', '.join(presets) or 'none'})"
+        )
+    told = {**getattr(kind, "defaults", {}), **presets[name], **changes}
+    own = {key: value for key, value in told.items() if key in kind.model_fields}
+    shared = {key: value for key, value in told.items() if key in TrainConfig.model_fields}
+    return kind(**own), TrainConfig(**shared)
+
+
 def open_learner(system: str, config: Settings) -> Learner:
     """Return a system's learner, after seeing that what it is measured on is not what it learns.
 

@@ -6,7 +6,8 @@ from pydantic import Field
 
 from pmi_kernel.core.settings import Seed, Settings
 
-_Interval = Annotated[int | None, Field(ge=1, le=10**9)]
+_Steps = Annotated[int, Field(ge=1, le=10**9)]
+_Interval = _Steps | Literal["epoch"] | None
 
 
 class TrainConfig(Settings):
@@ -40,11 +41,12 @@ class TrainConfig(Settings):
     log_every: Annotated[int, Field(ge=1, le=10**9)] = 1
     """Steps from one row of the log to the next."""
     eval_every: _Interval = 100
-    """Steps from one evaluation to the next; None: at the end only."""
+    """Steps from one evaluation to the next, or epoch: after each; None: at the end only."""
     eval_first: bool = True
     """Evaluate before the first step as well."""
     save_every: _Interval = 100
-    """Steps from one checkpoint to the next; None: the best one and the last one only."""
+    """Steps from one checkpoint to the next, or epoch: after each; None: the best one and the last
+    one only."""
     keep_last: Annotated[int, Field(ge=1, le=10**6)] = 2
     """Checkpoints that are kept, the newest ones; the best one is always kept."""
     patience: Annotated[int | None, Field(ge=1, le=10**6)] = None

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from pathlib import Path
-from typing import cast
+from typing import Literal, cast
 
 from pmi_kernel.core.errors import ConfigError
 from pmi_kernel.core.folder import plainly
@@ -139,9 +139,9 @@ class _Training:
                 while not self._is_over():
                     self._stop_where_asked(is_signalled())
                     self._step()
-                    if _is_due(config.eval_every, progress.step) or progress.step == self.total:
+                    if self._is_due(config.eval_every) or progress.step == self.total:
                         self._evaluate()
-                    if _is_due(config.save_every, progress.step):
+                    if self._is_due(config.save_every):
                         self._save()
                 self._save()
             ended = "done" if progress.step >= self.total else "patience"
@@ -170,13 +170,21 @@ class _Training:
     def _step(self) -> None:
         config, progress = self.config, self.progress
         first = progress.step * config.batch + self.processes.index * self.share
-        numbers = samples(first, self.share, self.learner.num_samples, config.seed)
+        numbers = samples(first, self.share, self.learner.num_samples, config.seed, progress.step)
         num_skipped = progress.num_skipped
         found = self.stepper.step(numbers, rate(config, progress.step, self.total), progress)
         is_skipped = progress.num_skipped > num_skipped
-        is_due = _is_due(config.log_every, progress.step) or progress.step == self.total
+        is_due = self._is_due(config.log_every) or progress.step == self.total
         if self.report and (is_due or is_skipped):
             self.report.stepped(found)
+
+    def _is_due(self, every: int | Literal["epoch"] | None) -> bool:
+        """Whether the step that was taken is one of every so many, or the last of an epoch."""
+        step, batch = self.progress.step, self.config.batch
+        if every == "epoch":
+            size = self.learner.num_samples
+            return step * batch // size > (step - 1) * batch // size
+        return every is not None and step % every == 0
 
     def _evaluate(self) -> None:
         """Evaluate, and save where nothing was better before."""
@@ -223,10 +231,6 @@ class _Training:
                 self.report.saved()
                 checkpoint.prune(self.out, self.config.keep_last, progress.best_step)
             processes.wait()
-
-
-def _is_due(every: int | None, step: int) -> bool:
-    return every is not None and step % every == 0
 
 
 def _enable_checkpointing(learner: Learner, config: TrainConfig) -> None:

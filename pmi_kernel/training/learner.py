@@ -10,15 +10,17 @@ from torch import Tensor
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """Which sample: all that a learner draws for it is a function of (seed, epoch, number).
+    """Which sample: all that a learner draws for it is a function of the seed and of these.
 
     Attributes:
         epoch: From 0.
         number: Its place in the training data, in [0, num_samples).
+        step: The optimiser step that it is part of, from 0.
     """
 
     epoch: int
     number: int
+    step: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -13,7 +13,7 @@ _ROUNDS = 6
 _Words = NDArray[np.uint64]
 
 
-def samples(first: int, count: int, num_samples: int, seed: int) -> Sequence[Sample]:
+def samples(first: int, count: int, num_samples: int, seed: int, step: int = 0) -> Sequence[Sample]:
     """Return `count` samples of an endless row of epochs, from place `first` on.
 
     Each epoch has every number in [0, num_samples) once, in an order of its own that depends on
@@ -25,7 +25,9 @@ def samples(first: int, count: int, num_samples: int, seed: int) -> Sequence[Sam
         end = min(start + count - len(found), num_samples)
         places = np.arange(start, end, dtype=np.uint64)
         keys = [stable_seed("order", seed, epoch, number) for number in range(_ROUNDS)]
-        found += [Sample(epoch, number) for number in _permuted(places, num_samples, keys).tolist()]
+        found += [
+            Sample(epoch, number, step) for number in _permuted(places, num_samples, keys).tolist()
+        ]
     return found
 
 

@@ -21,11 +21,12 @@ from pmi_kernel import Episode, PmiConfig
 from pmi_kernel.cli import main
 from pmi_kernel.core.errors import DataError
 from pmi_kernel.core.task import Example
-from pmi_kernel.core.trace import Step, StepKind, Trace
+from pmi_kernel.core.trace import EndReason, Step, StepKind, Trace
 from pmi_kernel.core.visible import visible
 from pmi_kernel.data import load_examples
 from pmi_kernel.engines.scripted import ScriptedEngine
-from pmi_kernel.reports.pages.render import page
+from pmi_kernel.reports.pages.render import READ_SCRIPT, page
+from pmi_kernel.reports.pages.render import page as shown_page
 from pmi_kernel.reports.pages.trace_nodes import replay_nodes
 from pmi_kernel.reports.recording import Recording
 from pmi_kernel.runs import RunSettings, run
@@ -288,3 +289,31 @@ def test_a_runs_page_is_sorted_filtered_and_opened_in_a_browser(
     rows.get_by_role("button").click()
     expect(page.locator(".pmi-search-step")).to_be_visible()
     expect(page.locator(".pmi-answer-step")).to_contain_text("End: answered")
+
+
+def test_the_heat_map_follows_the_slider_and_the_keys(page: Page) -> None:
+    words, attention = ["Ada:", "Ada", "plays."], [[900, 100, 0], [0, 100, 900]]
+    artifacts = {
+        "titles": ["Ada"], "lines": [[0, 0, 3]], "words": words, "attention": attention,
+    }  # fmt: skip
+    measures = {"latents": 2.0, "gate": 0.5, "attached_bytes": 64.0, "attach_s": 0.1}
+    example = load_examples("sample")[0]
+    steps = (
+        Step("select", "", artifacts=artifacts, measures=measures),
+        Step(StepKind.ANSWER, "Ada", index=1, end_reason=EndReason.ANSWERED),
+    )
+    nodes = replay_nodes(Trace(example.task, "latent_t5", "f", steps))
+    page.set_content(shown_page("heat", nodes, scripts=[READ_SCRIPT]))
+    heats = "[...document.querySelectorAll('.pmi-heat bdi > span')].map(w => w.style.cssText)"
+    slider = page.get_by_label("Latent")
+    expect(slider).to_have_attribute("aria-valuetext", "all together")
+    assert page.evaluate(heats) == ["--heat: 1.0;", "--heat: 0.22;", "--heat: 1.0;"]
+    slider.focus()
+    page.keyboard.press("ArrowRight")
+    expect(slider).to_have_attribute("aria-valuetext", "1 of 2")
+    assert page.evaluate(heats) == ["--heat: 1.00;", "--heat: 0.11;", "--heat: 0.00;"]
+    page.keyboard.press("End")
+    assert page.evaluate(heats) == ["--heat: 0.00;", "--heat: 0.11;", "--heat: 1.00;"]
+    page.keyboard.press("Home")
+    expect(page.locator(".pmi-heat output")).to_have_text("all together")
+    assert page.evaluate(heats) == ["--heat: 1.00;", "--heat: 0.22;", "--heat: 1.00;"]

@@ -8,11 +8,15 @@ from pmi_kernel.reports.pages.compress import CompressPage
 from pmi_kernel.reports.pages.gradients import GradientsPage
 from pmi_kernel.reports.pages.inject import InjectPage
 from pmi_kernel.reports.pages.search import SearchPage
+from pmi_kernel.reports.pages.select import SelectPage
 from pmi_kernel.reports.pages.step import StepPage
 
 PAGES: Mapping[str, StepPage] = {
     StepKind.SEARCH: SearchPage("Search"),
     StepKind.COMPRESS: CompressPage("Compress"),
+    "encode": StepPage("Read"),
+    "select": SelectPage("Compress to latents"),
+    "closed": AnswerPage("Answer, gate closed"),
     "gradients": GradientsPage("Gradients"),
     StepKind.INJECT: InjectPage("Inject"),
     StepKind.ANSWER: AnswerPage("Answer"),

@@ -7,6 +7,7 @@ from pmi_kernel.studies.bench.encoding import encoding
 from pmi_kernel.studies.bench.generation import generate
 from pmi_kernel.studies.bench.index import index
 from pmi_kernel.studies.bench.injection import inject, restore, rows
+from pmi_kernel.studies.bench.latents import latents
 from pmi_kernel.studies.bench.one_step import one_step
 from pmi_kernel.studies.bench.train_loop import train_loop
 from pmi_kernel.studies.bench.training import train
@@ -22,6 +23,7 @@ BENCHMARKS: dict[str, Callable[..., object]] = {
     "harness": harness,
     "one_step": one_step,
     "encoding": encoding,
+    "latents": latents,
     "crash": crash,
     "index": index,
 }

@@ -139,8 +139,23 @@ var pmiReading = (root) => {
     setTimeout(() => { button.textContent = textContent; }, 1500);
   };
 
+  /** Shows where one latent looked, or all of them together; the darkest word is the most looked at. */
+  const heat = (slider) => {
+    const map = slider.closest("[data-heat]");
+    const all = JSON.parse(map.dataset.heat);
+    const at = slider.valueAsNumber;
+    const each = at ? all[at - 1] : all[0].map((_, word) => all.reduce((sum, row) => sum + row[word], 0));
+    const most = Math.max(...each) || 1;
+    map.querySelectorAll("bdi > span").forEach((word, place) => {
+      word.style.setProperty("--heat", (each[place] / most).toFixed(2));
+    });
+    const told = at ? `${at} of ${all.length}` : "all together";
+    map.querySelector("output").textContent = told;
+    slider.setAttribute("aria-valuetext", told);
+  };
+
   root.addEventListener("click", (event) => {
-    const button = event.target.closest("[data-read]");
+    const button = event.target.closest("button[data-read]");
     if (!button) return;
     const form = button.closest("form");
     const { read } = button.dataset;
@@ -153,6 +168,7 @@ var pmiReading = (root) => {
   root.addEventListener("input", (event) => {
     const form = event.target.closest(".pmi-find");
     if (form) look(form);
+    else if (event.target.matches('[data-read="heat"]')) heat(event.target);
   });
   root.addEventListener("submit", (event) => {
     if (event.target.matches(".pmi-find")) event.preventDefault();

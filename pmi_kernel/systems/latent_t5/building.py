@@ -1,0 +1,277 @@
+"""Models by name, small ones of random weights, and those of a checkpoint."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from transformers import (
+    AutoConfig,
+    AutoModelForSeq2SeqLM,
+    AutoModelForTextEncoding,
+    AutoTokenizer,
+    PreTrainedTokenizerFast,
+    T5Config,
+    T5ForConditionalGeneration,
+)
+
+from pmi_kernel.core.errors import ConfigError
+from pmi_kernel.systems.latent_t5.model import Attention, BaselineT5, LatentT5, Shape
+from pmi_kernel.systems.latent_t5.training import OWN, TINY
+
+_MODEL, _WEIGHTS = "model.json", "weights.safetensors"
+_TOKENIZER, _ENCODER_TOKENIZER = "tokenizer", "encoder_tokenizer"
+_TINY_VOCABULARY = 2_560
+_WIDTH = 192
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Most tokens of what is read and written; `context` is 0 where there is no context encoder."""
+
+    question: int
+    context: int
+    answer: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Built:
+    """A model with what it reads by.
+
+    Attributes:
+        model: `LatentT5`, or `BaselineT5`.
+        tokenizer: T5's.
+        encoder_tokenizer: The context encoder's; T5's where there is none.
+        limits: Most tokens.
+        names: What it was made of, to be read.
+    """
+
+    model: BaselineT5
+    tokenizer: Any
+    encoder_tokenizer: Any
+    limits: Limits
+    names: Mapping[str, str]
+
+    def save(self, folder: Path) -> None:
+        """Write weights, shapes and tokenizers into a folder that is there."""
+        model, own = self.model, self.encoder_tokenizer is self.tokenizer
+        told: dict[str, object] = {
+            "t5": _config(model.t5),
+            "limits": asdict(self.limits),
+            "names": dict(self.names),
+        }
+        if isinstance(model, LatentT5):
+            is_own = model.encoder is model.t5.encoder
+            told |= {
+                "encoder": OWN if is_own else _config(model.encoder),
+                "shape": asdict(model.selector.shape),
+            }
+        (folder / _MODEL).write_text(json.dumps(told, indent=1, sort_keys=True), encoding="utf-8")
+        save_file(
+            {name: one.detach().contiguous() for name, one in model.named_parameters()},
+            folder / _WEIGHTS,
+        )
+        self.tokenizer.save_pretrained(folder / _TOKENIZER)
+        if not own:
+            self.encoder_tokenizer.save_pretrained(folder / _ENCODER_TOKENIZER)
+
+    def take(self, folder: Path) -> None:
+        """Take a checkpoint's weights.
+
+        Raises:
+            ConfigError: A tensor is missing, unexpected, or of another shape.
+        """
+        _take(self.model, folder)
+
+
+def load(folder: Path) -> Built:
+    """Return the model of a checkpoint.
+
+    Raises:
+        ConfigError: Something is missing, or does not fit.
+    """
+    try:
+        told = json.loads((folder / _MODEL).read_text(encoding="utf-8"))
+        t5 = T5ForConditionalGeneration(T5Config(**told["t5"]))
+        model = BaselineT5(t5)
+        if "encoder" in told:
+            own = told["encoder"]
+            encoder = t5.encoder if own == OWN else _encoder_of(AutoConfig.for_model(**own))
+            model = LatentT5(t5, encoder, Shape(**told["shape"]))
+        limits = Limits(**told["limits"])
+        tokenizer = AutoTokenizer.from_pretrained(folder / _TOKENIZER, local_files_only=True)
+        other = folder / _ENCODER_TOKENIZER
+        reads = AutoTokenizer.from_pretrained(other, local_files_only=True) if other.is_dir() else 0
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigError(f"{folder}: no model of T5 can be read from it ({error})") from None
+    _take(model, folder)
+    return Built(model.eval(), tokenizer, reads or tokenizer, limits, told["names"])
+
+
+def build(
+    t5: str,
+    limits: Limits,
+    texts: Iterable[str],
+    *,
+    seed: int,
+    encoder: str = "",
+    shape: Shape | None = None,
+) -> Built:
+    """Return a model to be trained.
+
+    Args:
+        t5: tiny, a folder or a Hub name.
+        limits: Most tokens; what the encoder cannot take is cut from these.
+        texts: Where t5 is tiny, its tokenizer is trained on these.
+        seed: Seeds random weights.
+        encoder: The context encoder: t5 for T5's own, a folder or a Hub name; empty for none.
+        shape: Of the selector, where there is an encoder.
+
+    Raises:
+        ConfigError: A model cannot be loaded, or they do not fit each other.
+    """
+    torch.manual_seed(seed)
+    if t5 == TINY:
+        tokenizer = train_tokenizer(texts)
+        model: Any = T5ForConditionalGeneration(_tiny_config(tokenizer))
+        for block in model.decoder.block:
+            attention = block.layer[1].EncDecAttention
+            _pass_on(attention.v, attention.o)
+    else:
+        tokenizer = _named(AutoTokenizer, t5)
+        model = _named(AutoModelForSeq2SeqLM, t5)
+    names = {"t5": t5}
+    if not encoder:
+        return Built(BaselineT5(model), tokenizer, tokenizer, limits, names)
+    assert shape is not None
+    own = tokenizer
+    if encoder == OWN:
+        reads = model.encoder
+    else:
+        own = _named(AutoTokenizer, encoder)
+        reads = _encoder_of(_named(AutoConfig, encoder), encoder)
+    if not own.is_fast:
+        raise ConfigError(f"encoder {encoder!r}: its tokenizer tells no places; take another")
+    if reads.config.hidden_size % shape.num_heads:
+        raise ConfigError(
+            f"num_latent_heads {shape.num_heads} does not divide the encoder's width "
+            f"{reads.config.hidden_size}"
+        )
+    most = min(limits.context, _most_tokens(reads, own))
+    limits = Limits(limits.question, most, limits.answer)
+    whole = LatentT5(model, reads, shape)
+    if t5 == TINY and encoder == OWN:
+        _pass_on(whole.project)
+        for layer in whole.selector.blocks:
+            attention = cast("Attention", layer.attention)
+            _pass_on(attention.value, attention.give)
+    return Built(whole, tokenizer, own, limits, {**names, "encoder": encoder})
+
+
+def _pass_on(*layers: Any) -> None:
+    """Make layers begin as the identity.
+
+    So what is looked at is said from the first step on (embeddings and answers share one matrix),
+    and where to look is what has to be learned.
+    """
+    for layer in layers:
+        torch.nn.init.eye_(layer.weight)
+
+
+def train_tokenizer(texts: Iterable[str]) -> PreTrainedTokenizerFast:
+    """Return a byte-level BPE trained on texts; digits stand alone, so that numbers can be copied.
+
+    Every word has the blank before it, at the beginning of a text too, so that a name is the same
+    tokens wherever it stands.
+    """
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.ByteLevel(add_prefix_space=True), pre_tokenizers.Digits(True)]
+    )
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=_TINY_VOCABULARY,
+        special_tokens=["<pad>", "</s>", "<unk>"],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="$A </s>", special_tokens=[("</s>", 1)]
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, pad_token="<pad>", eos_token="</s>", unk_token="<unk>"
+    )
+
+
+def _tiny_config(tokenizer: Any, layers: int = 3) -> T5Config:
+    start = {"decoder_start_token_id": tokenizer.pad_token_id}
+    return T5Config(
+        **start,
+        vocab_size=len(tokenizer),
+        d_model=_WIDTH,
+        d_kv=32,
+        num_heads=_WIDTH // 32,
+        d_ff=3 * _WIDTH,
+        num_layers=layers,
+        num_decoder_layers=layers,
+        dropout_rate=0.0,
+        feed_forward_proj="relu",
+        pad_token_id=tokenizer.pad_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+    )
+
+
+def _named(loads: Any, name: str) -> Any:
+    safe = {} if loads in (AutoTokenizer, AutoConfig) else {"use_safetensors": True}
+    try:
+        return loads.from_pretrained(name, **safe)
+    except (OSError, ValueError) as error:
+        first = (str(error).splitlines() or [""])[0]
+        raise ConfigError(f"model {name!r} cannot be loaded ({first})") from None
+
+
+def _encoder_of(config: Any, name: str = "") -> Any:
+    """The encoder of a configuration: with random weights, or those of a name."""
+    try:
+        if name:
+            return _named(AutoModelForTextEncoding, name)
+        return AutoModelForTextEncoding.from_config(config)
+    except ValueError as error:
+        raise ConfigError(f"encoder {name!r}: {str(error).splitlines()[0]}") from None
+
+
+def _most_tokens(encoder: Any, tokenizer: Any) -> int:
+    places = getattr(encoder.config, "max_position_embeddings", None)
+    return min(places or 10**9, tokenizer.model_max_length or 10**9)
+
+
+def _config(model: Any) -> dict[str, object]:
+    found: dict[str, object] = json.loads(model.config.to_json_string(use_diff=True))
+    return {"model_type": model.config.model_type, **found}
+
+
+def _take(model: nn.Module, folder: Path) -> None:
+    path = folder / _WEIGHTS
+    try:
+        found: Mapping[str, Tensor] = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise ConfigError(f"{path} cannot be read ({error})") from None
+    mine = dict(model.named_parameters())
+    if mine.keys() != found.keys():
+        name = next(iter(sorted(mine.keys() ^ found.keys())))
+        raise ConfigError(f"{path}: {name} is missing, or is none of this model's")
+    for name, tensor in mine.items():
+        if tensor.shape != found[name].shape:
+            raise ConfigError(
+                f"{path}: {name} is {list(found[name].shape)} there, {list(tensor.shape)} here"
+            )
+        with torch.no_grad():
+            tensor.copy_(found[name])

@@ -1,0 +1,412 @@
+"""The learners of both systems: answers by teacher forcing, and where the latents should look."""
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from random import Random
+from typing import Generic, TypeVar, cast
+
+import torch
+from torch import Tensor
+
+from pmi_kernel.core.metrics import score_answer
+from pmi_kernel.core.task import Example, Paragraph, titled
+from pmi_kernel.data import data_hash, load_examples, load_stream
+from pmi_kernel.systems.latent_t5.batches import (
+    NO_LABEL,
+    context_text,
+    gold_text,
+    padded,
+    question_text,
+    tokens,
+    trimmed,
+)
+from pmi_kernel.systems.latent_t5.building import Built, Limits, build
+from pmi_kernel.systems.latent_t5.model import (
+    BaselineT5,
+    Encoded,
+    LatentT5,
+    Read,
+    Shape,
+    support_loss,
+    support_mass,
+)
+from pmi_kernel.systems.latent_t5.reading import read_context
+from pmi_kernel.systems.latent_t5.training import (
+    BaselineT5Training,
+    LatentT5Training,
+    T5Training,
+)
+from pmi_kernel.training.checkpoint import read_checkpoint
+from pmi_kernel.training.learner import Evaluated, Group, Sample
+
+Config = TypeVar("Config", bound=T5Training)
+
+_TOKENIZER_SAMPLES = 3_000
+_EVALUATED_TOGETHER = 20
+_SHOWN = 5
+_COPIED_SENTENCES = 2
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A question, what is to be said to it, and the context that it is asked about."""
+
+    question: str
+    target: str
+    context: tuple[Paragraph, ...]
+    support: frozenset[tuple[int, int]]
+
+    @classmethod
+    def of(
+        cls, example: Example, context: tuple[Paragraph, ...], *, is_quoted: bool = False
+    ) -> "_Asked":
+        """An example's question; where it is to be quoted, what supports the answer is said."""
+        facts = {(fact.title, fact.sentence) for fact in example.gold.supporting_facts}
+        support = frozenset(
+            (at, number)
+            for at, paragraph in enumerate(context)
+            for number in range(len(paragraph.sentences))
+            if (paragraph.title, number) in facts
+        )
+        question, target = question_text(example.task), gold_text(example)
+        if is_quoted and support:
+            question = f"quote: {question}"
+            target = " ".join(context[at].sentences[number] for at, number in sorted(support))
+        return cls(question, target, context, support)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Batch:
+    """Questions as the model takes them.
+
+    Attributes:
+        encoded: What the decoder sees.
+        labels: The answers.
+        cut_tokens: What was cut off of contexts, questions and answers.
+        support: Which context tokens support the answer; None where no context is looked at.
+    """
+
+    encoded: Encoded
+    labels: Tensor
+    cut_tokens: int
+    support: Tensor | None = None
+
+
+class T5Learner(ABC, Generic[Config]):
+    """What both learners have in common; see `Learner`.
+
+    Args:
+        config: The settings.
+
+    Raises:
+        ConfigError: A model cannot be loaded, or does not fit.
+        DataError: The data cannot be read.
+    """
+
+    system: str
+    _parts: tuple[str, ...] = ("loss", "copy_loss")
+    """Of the loss, as the log has them; what a step has not is 0."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        name = config.device
+        if name == "auto":
+            name = "cuda" if torch.cuda.is_available() else "cpu"
+        self.device = torch.device(name)
+        self._data = load_stream(config.data)
+        self.num_samples = len(self._data) // config.questions
+        self._dev = load_examples(config.eval_data)[: config.eval_questions]
+        self.built = self._build(self._texts())
+        self.model = self.built.model.to(self.device)
+        self._init_sha256 = ""
+        if config.init:
+            found = read_checkpoint(Path(config.init), system=self.system)
+            self.load(found.folder)
+            self._init_sha256 = found.sha256
+
+    @abstractmethod
+    def _build(self, texts: Iterator[str]) -> Built: ...
+
+    @abstractmethod
+    def groups(self) -> Sequence[Group]:
+        """See `Learner.groups`."""
+
+    @abstractmethod
+    def _batch(self, asked: Sequence[_Asked]) -> _Batch: ...
+
+    def update(
+        self, samples: Sequence[Sample], backward: Callable[[Tensor], None]
+    ) -> Mapping[str, float]:
+        """See `Learner.update`."""
+        self.model.train()
+        is_copied = samples[0].step < self.config.copy_steps
+        drawn = self._to_copy if is_copied else self._asked
+        asked = [one for sample in samples for one in drawn(sample)]
+        batch = self._batch(asked)
+        losses = self._copy_losses(asked, batch) if is_copied else self._losses(batch)
+        backward(losses["loss"])
+        return {
+            **dict.fromkeys(self._parts, 0.0),
+            **{name: one.item() for name, one in losses.items()},
+            "cut_tokens": batch.cut_tokens,
+            "num_tokens": int((batch.labels != NO_LABEL).sum()),
+        }
+
+    def evaluate(self) -> Evaluated:
+        """See `Learner.evaluate`: `loss` is that of the answers; EM and F1 are in [0, 1]."""
+        self.model.eval()
+        sums: dict[str, float] = {}
+        shown: list[Mapping[str, str]] = []
+        with torch.no_grad():
+            for first in range(0, len(self._dev), _EVALUATED_TOGETHER):
+                part = self._dev[first : first + _EVALUATED_TOGETHER]
+                for name, value in self._evaluated(part, shown).items():
+                    sums[name] = sums.get(name, 0.0) + value
+        return Evaluated(
+            {name: value / len(self._dev) for name, value in sums.items()}, tuple(shown[:_SHOWN])
+        )
+
+    def save(self, folder: Path) -> None:
+        """See `Learner.save`."""
+        self.built.save(folder)
+
+    def load(self, folder: Path) -> None:
+        """See `Learner.load`."""
+        self.built.take(folder)
+
+    def facts(self) -> Mapping[str, object]:
+        """See `Learner.facts`."""
+        return {
+            "models": dict(self.built.names),
+            "parameters": sum(one.numel() for one in self.model.parameters()),
+            "tokenizer_sha256": _tokenizer_hash(self.built.tokenizer),
+            "context_tokens": self.built.limits.context,
+            "data_sha256": "made as it is read"
+            if self.config.data.startswith("world:")
+            else data_hash(self.config.data),
+            "eval_data_sha256": data_hash(self.config.eval_data),
+            "init_sha256": self._init_sha256,
+        }
+
+    # -- the parts ----------------------------------------------------------------------------
+
+    def _texts(self) -> Iterator[str]:
+        """What a tokenizer of its own is trained on: some of the questions, all that is theirs."""
+        step = max(1, len(self._data) // _TOKENIZER_SAMPLES)
+        for example in islice((self._data[at] for at in range(0, len(self._data), step)), 3_000):
+            yield question_text(example.task)
+            yield gold_text(example)
+            for paragraph in trimmed(example, 2):
+                yield titled(paragraph.title, paragraph.text)
+
+    def _asked(self, sample: Sample) -> list[_Asked]:
+        config, found = self.config, list[_Asked]()
+        most = config.most_paragraphs(sample.step)
+        draw = Random(f"{config.seed}/{sample.epoch}/{sample.number}")
+        for place in range(config.questions):
+            example = self._data[sample.number * config.questions + place]
+            is_quoted = draw.random() < config.quote
+            found.append(_Asked.of(example, trimmed(example, most), is_quoted=is_quoted))
+        return found
+
+    def _labels(self, asked: Sequence[_Asked]) -> tuple[Tensor, int]:
+        rows, cut = tokens(
+            self.built.tokenizer,
+            [one.target for one in asked],
+            self.config.max_answer_tokens,
+        )
+        return padded(rows, NO_LABEL, self.device)[0], cut
+
+    def _to_copy(self, sample: Sample) -> list[_Asked]:
+        """A few sentences of each question's context."""
+        config, found = self.config, list[_Asked]()
+        draw = Random(f"copy/{config.seed}/{sample.epoch}/{sample.number}")
+        for place in range(config.questions):
+            example = self._data[sample.number * config.questions + place]
+            if paragraphs := [one for one in example.task.context if one.sentences]:
+                sentences = draw.choice(paragraphs).sentences
+                first = draw.randrange(len(sentences))
+                kept = sentences[first : first + _COPIED_SENTENCES]
+                text = " ".join(" ".join(one.split()) for one in kept)
+                found.append(_Asked("copy", text, (Paragraph("", kept),), frozenset()))
+        return found or self._asked(sample)
+
+    def _losses(self, batch: _Batch) -> dict[str, Tensor]:
+        """The loss, and its parts, in nats."""
+        return {"loss": self._answer_loss(batch)}
+
+    def _copy_losses(self, asked: Sequence[_Asked], batch: _Batch) -> dict[str, Tensor]:
+        """Those of saying again what T5 has read."""
+        rows, cut = tokens(
+            self.built.tokenizer, [one.target for one in asked], self.config.max_answer_tokens
+        )
+        read = padded(rows, self.built.tokenizer.pad_token_id, self.device)
+        loss = self._answer_loss(_Batch(BaselineT5.encode(self.model, *read), batch.labels, cut))
+        return {"loss": loss, "copy_loss": loss}
+
+    def _answer_loss(self, batch: _Batch) -> Tensor:
+        logits = self.model.decode(batch.encoded, batch.labels).float()
+        return torch.nn.functional.cross_entropy(
+            logits.flatten(0, 1), batch.labels.flatten(), ignore_index=NO_LABEL
+        )
+
+    def _evaluated(
+        self, part: Sequence[Example], shown: list[Mapping[str, str]]
+    ) -> dict[str, float]:
+        """The sums over some questions; a few of them are added to what is shown."""
+        batch = self._batch([_Asked.of(example, example.task.context) for example in part])
+        answers = self._answers(batch.encoded)
+        scores = [
+            score_answer(answer, example.gold.answers)
+            for answer, example in zip(answers, part, strict=True)
+        ]
+        shown += [
+            {"question": e.task.question, "answer": answer, "gold": e.gold.answers[0]}
+            for e, answer in zip(part, answers, strict=True)
+        ]
+        return {
+            "loss": self._answer_loss(batch).item() * len(part),
+            "em": sum(one.em for one in scores),
+            "f1": sum(one.f1 for one in scores),
+        }
+
+    def _answers(self, encoded: Encoded) -> list[str]:
+        ids = self.model.generate(encoded, self.config.max_answer_tokens)
+        texts = self.built.tokenizer.batch_decode(ids, skip_special_tokens=True)
+        return [text.strip() for text in texts]
+
+
+class BaselineT5Learner(T5Learner[BaselineT5Training]):
+    """Trains a T5 that reads its context; see `Learner`."""
+
+    system = "baseline_t5"
+
+    def groups(self) -> Sequence[Group]:
+        """See `Learner.groups`."""
+        return [Group("t5", dict(self.model.named_parameters()))]
+
+    def _build(self, texts: Iterator[str]) -> Built:
+        config = self.config
+        limits = Limits(config.max_input_tokens, 0, config.max_answer_tokens)
+        return build(config.t5, limits, texts, seed=config.seed)
+
+    def _batch(self, asked: Sequence[_Asked]) -> _Batch:
+        rows, cut = tokens(
+            self.built.tokenizer,
+            [f"{one.question} {context_text(one.context)}" for one in asked],
+            self.config.max_input_tokens,
+        )
+        labels, cut_answers = self._labels(asked)
+        read = padded(rows, self.built.tokenizer.pad_token_id, self.device)
+        return _Batch(self.model.encode(*read), labels, cut + cut_answers)
+
+
+class LatentT5Learner(T5Learner[LatentT5Training]):
+    """Trains encoder, selector and T5 together; see `Learner`."""
+
+    system = "latent_t5"
+    _parts = ("loss", "answer_loss", "support_loss", "copy_loss")
+
+    def groups(self) -> Sequence[Group]:
+        """See `Learner.groups`: each with a rate of its own."""
+        config = self.config
+        rates = {"encoder": config.lr_encoder, "t5": config.lr_t5, "latent": config.lr_latent}
+        named: dict[str, dict[str, Tensor]] = {name: {} for name in rates}
+        for name, tensor in self.model.named_parameters():
+            part = name.partition(".")[0]
+            named[part if part in rates else "latent"][name] = tensor
+        return [Group(name, of, lr=rates[name]) for name, of in named.items() if of]
+
+    def update(
+        self, samples: Sequence[Sample], backward: Callable[[Tensor], None]
+    ) -> Mapping[str, float]:
+        """See `Learner.update`."""
+        is_frozen = self.config.is_t5_frozen(samples[0].step, samples[0].epoch)
+        self.model.t5.requires_grad_(not is_frozen)
+        try:
+            found = super().update(samples, backward)
+        finally:
+            self.model.t5.requires_grad_(True)
+        return {**found, "gate": cast("LatentT5", self.model).gate}
+
+    def _build(self, texts: Iterator[str]) -> Built:
+        config = self.config
+        return build(
+            config.t5,
+            Limits(config.max_question_tokens, config.max_context_tokens, config.max_answer_tokens),
+            texts,
+            seed=config.seed,
+            encoder=config.encoder,
+            shape=Shape(
+                config.num_latents,
+                config.num_latent_layers,
+                config.num_latent_heads,
+                config.latent_dropout,
+                config.latents == "asked",
+                config.init_gate,
+            ),
+        )
+
+    def _batch(self, asked: Sequence[_Asked]) -> _Batch:
+        model, built = cast("LatentT5", self.model), self.built
+        each = dict.fromkeys(one.context for one in asked)
+        contexts = {context: at for at, context in enumerate(each)}
+        found = [read_context(built.encoder_tokenizer, c, built.limits.context) for c in contexts]
+        pad = built.encoder_tokenizer.pad_token_id
+        ids, mask = padded([one.ids for one in found], pad, self.device)
+        mask[:, 0] = True  # attention over nothing is not a number
+        read = model.read(ids, mask)
+        rows, cut = tokens(
+            built.tokenizer,
+            [one.question for one in asked],
+            self.config.max_question_tokens,
+        )
+        questions = padded(rows, built.tokenizer.pad_token_id, self.device)
+        places = [contexts[one.context] for one in asked]
+        encoded = model.encode(*questions, Read(read.states, mask, places))
+        support = [
+            found[place].support(one.support) for one, place in zip(asked, places, strict=True)
+        ]
+        labels, cut_answers = self._labels(asked)
+        return _Batch(
+            encoded,
+            labels,
+            cut + cut_answers + sum(one.cut_tokens for one in found),
+            padded(support, 0, self.device)[0].bool(),
+        )
+
+    def _copy_losses(self, asked: Sequence[_Asked], batch: _Batch) -> dict[str, Tensor]:
+        """Those of saying again what T5 has read, and what is behind the latents."""
+        copied, answer = super()._copy_losses(asked, batch)["loss"], self._answer_loss(batch)
+        return {"loss": copied + answer, "copy_loss": copied, "answer_loss": answer}
+
+    def _losses(self, batch: _Batch) -> dict[str, Tensor]:
+        answer, weights = self._answer_loss(batch), batch.encoded.weights
+        assert weights is not None
+        assert batch.support is not None
+        support = support_loss(weights, batch.support)
+        return {
+            "loss": answer + self.config.aux_loss_weight * support,
+            "answer_loss": answer,
+            "support_loss": support,
+        }
+
+    def _evaluated(
+        self, part: Sequence[Example], shown: list[Mapping[str, str]]
+    ) -> dict[str, float]:
+        found = super()._evaluated(part, shown)
+        batch = self._batch([_Asked.of(example, example.task.context) for example in part])
+        assert batch.encoded.weights is not None
+        assert batch.support is not None
+        mass = support_mass(batch.encoded.weights, batch.support)
+        return {**found, "support_mass": mass.sum().item()}
+
+
+def _tokenizer_hash(tokenizer: object) -> str:
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    text = backend.to_str() if backend is not None else repr(tokenizer)
+    return hashlib.sha256(text.encode()).hexdigest()
