@@ -23,6 +23,7 @@ from pmi_kernel.reports.pages.render import page
 from pmi_kernel.reports.pages.text import render_trace
 from pmi_kernel.reports.pages.trace_nodes import replay_nodes
 from pmi_kernel.systems import SYSTEMS, config_class, open_system
+from pmi_kernel.systems.config import ChatConfig
 from tests.systems.test_every_system import TRAINED
 
 FORMS = {
@@ -30,7 +31,7 @@ FORMS = {
     AnswerKind.YES_NO_MAYBE: AnswerForm(AnswerKind.YES_NO_MAYBE),
     AnswerKind.CHOICE: AnswerForm(AnswerKind.CHOICE, ("the first one", "a (second) one")),
 }
-CHAT = [name for name in SYSTEMS if name != "lexical"]
+CHAT = [name for name in SYSTEMS if issubclass(config_class(name), ChatConfig)]
 
 
 class Recording(ScriptedEngine):

@@ -40,7 +40,7 @@ LOOK = {
     "06_latent_bottleneck": (
         "view.run()\nview.wait()\ncurves.wait()\njob.cancel(is_forced=True, wait_s=60)\n"
         "print(len(curves.points), *(str(step.kind) for step in view.traces[0].steps))",
-        "7 encode select closed answer",
+        "7 search encode select closed answer",
     ),
 }
 """What is waited for and looked at in the end; the notebooks' own cells do not block."""

@@ -300,4 +300,4 @@ def support_loss(
     """
     has_some = support.any(-1)
     mass = support_mass(weights, support).clamp(_LEAST_MASS, 1.0)
-    return -(mass.log() * has_some).sum() / has_some.sum().clamp(min=1)
+    return (-mass.log() * has_some).sum() / has_some.sum().clamp(min=1)

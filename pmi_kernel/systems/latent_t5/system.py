@@ -4,7 +4,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import groupby
 from pathlib import Path
@@ -164,15 +164,15 @@ class T5System(ABC, Generic[Config]):
 
     # -- the parts of a step ------------------------------------------------------------------
 
-    def _found(self, task: Task) -> Evidence:
-        config = self.config
-        return retrieve(
-            self._retriever,
-            config.first_query or make_step0_query(task.question),
-            task.context,
-            topk=config.topk,
-            max_chars=config.max_chars,
+    def _found(self, task: Task) -> tuple[Evidence, Step]:
+        """The paragraphs that are to be read, and the step that tells of them."""
+        config, began = self.config, time.perf_counter()
+        query = config.first_query or make_step0_query(task.question)
+        found = retrieve(
+            self._retriever, query, task.context, topk=config.topk, max_chars=config.max_chars
         )
+        measures = found.measures(time.perf_counter() - began)
+        return found, Step(StepKind.SEARCH, query, passages=found.passages, measures=measures)
 
     def _question(self, task: Task) -> tuple[Tensor, Tensor]:
         rows, _ = tokens(self._built.tokenizer, [question_text(task)], self._built.limits.question)
@@ -222,16 +222,15 @@ class BaselineT5System(T5System[BaselineT5Config]):
 
     def steps(self, task: Task) -> Generator[Step, None, None]:
         """Yield what is read, and the answer."""
+        found, search = self._found(task)
+        yield search
         began = time.perf_counter()
-        found = self._found(task)
-        paragraphs = _used(found)
-        rows, cut = self._rows(task, paragraphs)
+        rows, cut = self._rows(task, _used(found))
         with torch.inference_mode():
             encoded = self.model.encode(*padded(rows, 0, self._device))
         yield Step(
             ENCODE,
             question_text(task),
-            passages=found.passages,
             measures={
                 "context_tokens": len(rows[0]),
                 "cut_tokens": cut,
@@ -276,14 +275,15 @@ class LatentT5System(T5System[LatentT5Config]):
 
     def steps(self, task: Task) -> Generator[Step, None, None]:
         """Yield what is read, what is kept of it, and the answer with the gate closed and open."""
+        found, search = self._found(task)
+        yield search
         began = time.perf_counter()
-        found = self._found(task)
         memory = self._learned(self._other) if self._other else self.memory(self._kept(found))
         context = memory.context
         yield Step(
             ENCODE,
             question_text(task),
-            passages=_as_read(found.passages, context) if not self._other else found.passages,
+            passages=_as_read(context) if context.cut_tokens else (),
             measures={
                 "context_tokens": len(context.ids),
                 "cut_tokens": context.cut_tokens,
@@ -341,7 +341,7 @@ class LatentT5System(T5System[LatentT5Config]):
                 Field("gate", number, "gate, from −1 to 1", round(gate, 4), said="gate {}"),
                 Field("num_latents", number, "latents that are used", latents, said="{} latents"),
             )
-        if step.kind != ENCODE:
+        if step.kind != StepKind.SEARCH:
             return ()
         told = [
             Field(f"without_{one.rank}", flag, f"…without “{one.title}”", False, said=said)
@@ -401,7 +401,7 @@ class LatentT5System(T5System[LatentT5Config]):
         return tuple(one for rank, one in enumerate(_used(found), start=1) if rank not in out)
 
     def _learned(self, task: Task) -> Memory:
-        paragraphs = _used(self._found(task))
+        paragraphs = _used(self._found(task)[0])
         if not paragraphs:
             raise EngineError(f"nothing was found for {task.id!r}")
         return self.memory(paragraphs)
@@ -460,24 +460,27 @@ def _paragraphs(evidence: str | None) -> tuple[Paragraph, ...]:
     )
 
 
-def _as_read(passages: Sequence[Passage], context: Context) -> tuple[Passage, ...]:
-    """The passages with what the encoder's limit left of each."""
-    if not context.cut_tokens:
-        return tuple(passages)
-    num_read = max(place[0] for place in context.places)
-    seen, at = [], -1
-    for one in passages:
-        if one.use is not PassageUse.LEFT_OUT:
-            at += 1
-            if at >= num_read:
-                is_part = at == num_read
-                one = replace(
-                    one,
-                    text=one.text if is_part else "",
-                    use=PassageUse.CUT if is_part else PassageUse.LEFT_OUT,
-                )
-        seen.append(one)
-    return tuple(seen)
+def _as_read(context: Context) -> tuple[Passage, ...]:
+    """The paragraphs as far as the encoder's limit let them be read."""
+    last = context.places[-1][0] if context.places else -1
+    texts = [""] * len(context.titles)
+    for (at, _), piece in zip(context.places, context.pieces, strict=True):
+        texts[at] += piece
+    return tuple(
+        Passage(
+            index=at,
+            title=title,
+            text=texts[at],
+            score=0.0,
+            rank=at + 1,
+            use=PassageUse.USED
+            if at < last
+            else PassageUse.CUT
+            if at == last
+            else PassageUse.LEFT_OUT,
+        )
+        for at, title in enumerate(context.titles)
+    )
 
 
 def _looked(context: Context, weights: Tensor) -> dict[str, object]:

@@ -80,14 +80,25 @@ def test_how_long_it_stays_is_told_in_steps_or_epochs(
     assert sorted(one for one in tried if config.is_t5_frozen(*one)) == sorted(frozen)
 
 
-def test_the_loss_is_that_of_the_answers_and_of_where_the_latents_look(
-    learner: LatentT5Learner,
-) -> None:
+def test_the_loss_is_that_of_the_answers_and_of_where_the_latents_look() -> None:
+    learner = LatentT5Learner(ASKED)
     found = updated(learner, Sample(0, 1, 9))
     expected = found["answer_loss"] + learner.config.aux_loss_weight * found["support_loss"]
     assert found["loss"] == pytest.approx(expected)
     assert found["support_loss"] > 0
-    assert found["cut_tokens"] > 0  # there is room for 40
+    assert found["cut_tokens"] == 0
+
+
+def test_what_the_encoder_cannot_take_is_counted(learner: LatentT5Learner) -> None:
+    assert updated(learner, Sample(0, 1, 9))["cut_tokens"] > 0  # there is room for 40
+
+
+def test_activations_computed_again_give_the_same_gradient(tmp_path: Path) -> None:
+    for name, is_again in (("kept", False), ("again", True)):
+        how = TRAIN.but(steps=1, gradient_checkpointing=is_again)
+        train("latent_t5", ASKED, how, tmp_path / name)
+    kept, again = (weights(tmp_path / name / "step-00000001") for name in ("kept", "again"))
+    assert all(torch.allclose(kept[name], again[name], atol=1e-6) for name in kept)
 
 
 def test_contexts_grow_at_their_steps() -> None:

@@ -30,7 +30,7 @@ from pmi_kernel.systems.latent_t5.system import (
 )
 from tests.systems.latent_t5.conftest import pmi
 
-KINDS = [ENCODE, SELECT, CLOSED, StepKind.ANSWER]
+KINDS = [StepKind.SEARCH, ENCODE, SELECT, CLOSED, StepKind.ANSWER]
 
 
 @pytest.fixture(scope="module", params=["asked", "blind"])
@@ -55,8 +55,8 @@ def test_an_episode_reads_compresses_and_answers_twice(
 ) -> None:
     trace = run(system, examples[0])
     assert [step.kind for step in trace.steps] == KINDS
-    read, select = step_of(trace, ENCODE), step_of(trace, SELECT)
-    assert [one.title for one in read.passages] == [p.title for p in examples[0].task.context]
+    search, select = step_of(trace, StepKind.SEARCH), step_of(trace, SELECT)
+    assert [one.title for one in search.passages] == [p.title for p in examples[0].task.context]
     assert select.measures["latents"] == 4
     assert sum(count for *_, count in select.artifacts["lines"]) == len(select.artifacts["words"])  # type: ignore[arg-type, attr-defined]
     for row in select.artifacts["attention"]:  # type: ignore[attr-defined]
@@ -115,8 +115,8 @@ def test_an_episode_is_changed_at_its_steps(
         pass
     trace = episode.trace
     titles = [one.title for one in examples[0].task.context]
-    shut = episode.fork(1, gate=0.0)
-    few = episode.fork(1, num_latents=1)
+    shut = episode.fork(2, gate=0.0)
+    few = episode.fork(2, num_latents=1)
     less = episode.fork(0, without_2=True)
     other = episode.fork(0, other=examples[1].task)
     for branch in (shut, few, less, other):
@@ -128,14 +128,14 @@ def test_an_episode_is_changed_at_its_steps(
     assert less.change == f"without “{titles[1]}”"
     other_titles = [one.title for one in examples[1].task.context]
     assert step_of(other.trace, SELECT).artifacts["titles"] == other_titles
-    same = episode.fork(2)
+    same = episode.fork(3)
     while same.step():
         pass
     assert [step.text for step in same.trace.steps] == [step.text for step in trace.steps]
     with pytest.raises(ValueError, match="cannot be changed at a step of kind answer"):
-        episode.fork(3, gate=1.0)
+        episode.fork(4, gate=1.0)
     with pytest.raises(ConfigError, match="gate"):
-        episode.fork(1, gate=7.0)
+        episode.fork(2, gate=7.0)
 
 
 def test_another_questions_context_is_its_control(
@@ -155,7 +155,7 @@ def test_it_is_probed_around_what_it_read(system: LatentT5System, examples: list
     with Episode(system, examples[0], observer=prober) as episode:
         trace = episode.run()
     [probe] = trace.probes
-    assert probe.step == 1
+    assert probe.step == 2
     assert trace.is_restored is True
     assert probe.before.gold_no_evidence.total_nats != probe.after.gold_no_evidence.total_nats
     assert probe.control is not None
@@ -185,7 +185,7 @@ def test_the_page_is_a_heat_map_over_the_contexts_own_words(
         assert f">{word}<" in html.replace("&#39;", "'")
     text = render_trace(trace)
     assert "looked at most" in text
-    assert "gate closed" in text
+    assert "4. closed" in text
 
 
 def test_nothing_read_and_no_latent_used_are_shown_too(system: LatentT5System) -> None:
@@ -200,8 +200,8 @@ def test_nothing_read_and_no_latent_used_are_shown_too(system: LatentT5System) -
 def test_the_baseline_reads_question_and_context(baseline: str, examples: list[Example]) -> None:
     system = BaselineT5System(BaselineT5Config(checkpoint=baseline, device="cpu"))
     trace = run(system, examples[0])
-    assert [step.kind for step in trace.steps] == [ENCODE, StepKind.ANSWER]
-    assert trace.steps[0].measures["cut_tokens"] >= 0
+    assert [step.kind for step in trace.steps] == [StepKind.SEARCH, ENCODE, StepKind.ANSWER]
+    assert trace.steps[1].measures["cut_tokens"] >= 0
     alone, shown = system.ask(
         [Question("Who?", "Ada"), Question("Who?", "Ada", evidence="Ada: Ada plays.")]
     )
