@@ -176,10 +176,11 @@ def compare(words: list[str]) -> int:
         ],
         force: bool = False,
         style: Literal["paired", "regrad"] = "paired",
+        by: Literal["", "gold_position"] = "",
         csv: OptionalFile = None,
         latex: OptionalFile = None,
         html: OptionalFile = None,
-    ) -> tuple[tuple[Path, ...], bool, str, dict[str, Path | None]]:
+    ) -> tuple[tuple[Path, ...], bool, str, str, dict[str, Path | None]]:
         """Compare runs on the episodes that they share; each is held against the first.
 
         Args:
@@ -188,15 +189,19 @@ def compare(words: list[str]) -> int:
                 without a whole answer count differently.
             style: paired, or regrad: the table of retrievable gradients' authors, a row a run over
                 any data, EM, F1, precision and recall with two decimals and their mean.
+            by: gold_position: a row for each place of the gold document, of runs over any data; the
+                page of --html draws the curve.
             csv: Write the table here, as CSV.
             latex: Write the table here, as LaTeX.
             html: Write a page that needs no network here.
         """
-        return runs, force, style, {"csv": csv, "latex": latex, "html": html}
+        return runs, force, style, by, {"csv": csv, "latex": latex, "html": html}
 
-    runs, is_forced, style, targets = parse(arguments, words, "compare")
+    runs, is_forced, style, by, targets = parse(arguments, words, "compare")
     if not runs:
         raise ConfigError("name one run or more")
+    if by:
+        return _compare_by_position(runs, targets)
     if style == "regrad":
         return _compare_as_regrad(runs, targets)
     comparison = comparing.compare(runs, is_forced=is_forced)
@@ -205,6 +210,40 @@ def compare(words: list[str]) -> int:
         "csv": lambda: comparison.frame().to_csv(index=False),
         "latex": lambda: comparison.frame().to_latex(index=False, float_format="%.2f", escape=True),
         "html": lambda: page("Runs compared", compared_nodes(comparison)),
+    }
+    for kind, path in targets.items():
+        if path is not None:
+            path.write_text(texts[kind](), encoding="utf-8")
+            say(f"written to {path}")
+    return 0
+
+
+def _compare_by_position(runs: tuple[Path, ...], targets: Mapping[str, Path | None]) -> int:
+    import pandas as pd
+
+    from pmi_kernel.reports.pages.charts import pictures
+    from pmi_kernel.reports.pages.positions import positions_figure
+    from pmi_kernel.reports.pages.render import found_node, page, table_node
+    from pmi_kernel.reports.positions import by_position
+    from pmi_kernel.reports.tables import render_table
+
+    found = by_position(runs)
+    table = found.table()
+    say(f"{render_table(table.columns, table.rows)}\n\n{table.caption}")
+    title = "Answers by the place of the gold document"
+
+    def html() -> str:
+        nodes = [
+            found_node(title, f"{len(runs)} runs"),
+            table_node("positions", table.caption, table.columns, table.rows),
+        ]
+        return page(title, nodes, pictures=pictures([positions_figure(found)]))
+
+    frame = pd.DataFrame(table.rows, columns=list(table.columns))
+    texts = {
+        "csv": lambda: frame.to_csv(index=False),
+        "latex": lambda: frame.to_latex(index=False, escape=True),
+        "html": html,
     }
     for kind, path in targets.items():
         if path is not None:

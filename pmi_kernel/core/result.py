@@ -29,6 +29,9 @@ class EvalResult:
         known: What a model is expected to answer from its pretraining, as in `Gold`; else empty.
         metric: The official metric, a name of `core.scoring.METRICS`.
         supporting_facts: The gold sentences, as in `Gold`; none where the record is older.
+        gold_position: Place of the first gold paragraph among the question's own, from 0; None
+            where none of them is known to be gold, or the record is older.
+        num_documents: Paragraphs of the question's own; 0 where the record is older.
     """
 
     episode_id: str
@@ -45,6 +48,8 @@ class EvalResult:
     known: str = ""
     metric: str = "hotpotqa"
     supporting_facts: tuple[SupportingFact, ...] = ()
+    gold_position: int | None = None
+    num_documents: int = 0
 
     @property
     def gold(self) -> Gold:

@@ -7,6 +7,8 @@
 - `mix:SOURCE,SOURCE,...`: a question of each in turn, its id behind the file's folder and name.
 - `regrad:DOMAIN:NAME`: the mixture of a domain that retrievable gradients' authors train on, of the
   files `data_aug/SET/NAME.json` (train, if no name is told).
+- `placed:N@P:SOURCE`: N paragraphs of each context (all, of a shorter one), its gold ones together
+  from place P on (0 is the first); `placed:N~SEED:SOURCE`: N in an order that a seed draws.
 - `shift:SOURCE`: each question with the context of the one before it, the first with the last's.
 - `mixed:SHARE:SOURCE`: the next question's first paragraphs in place of the last SHARE of each
   context.
@@ -19,6 +21,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 from pathlib import Path
+from random import Random
 from urllib.parse import unquote
 
 from pmi_kernel.core.errors import DataError
@@ -167,6 +170,29 @@ def _gold(setting: str, examples: Examples) -> Examples:
     return Examples(examples.ids, at)
 
 
+def _placed(setting: str, examples: Examples) -> Examples:
+    found = _PLACED.fullmatch(setting)
+    assert found
+    count, is_drawn, number = int(found[1]), found[2] == "~", int(found[3])
+    if not is_drawn and number >= count:
+        raise ValueError(f"of {count} paragraphs the last place is {count - 1}")
+
+    def at(place: int) -> Example:
+        one = examples[place]
+        titles, context = one.gold.passages, one.task.context
+        gold = [paragraph for paragraph in context if paragraph.title in titles]
+        others = [paragraph for paragraph in context if paragraph.title not in titles]
+        others = others[: max(0, count - len(gold))]
+        if is_drawn:
+            kept = [*gold, *others]
+            Random(f"placed/{number}/{one.task.id}").shuffle(kept)
+        else:
+            kept = [*others[:number], *gold, *others[number:]]
+        return replace(one, task=replace(one.task, context=tuple(kept)))
+
+    return Examples(examples.ids, at)
+
+
 def _shift(setting: str, examples: Examples) -> Examples:
     _check_neighbours(examples)
 
@@ -195,6 +221,7 @@ def _check_neighbours(examples: Examples) -> None:
 
 _COUNT = re.compile(r"0*[1-9]\d{0,17}", re.ASCII)
 _ROWS = re.compile(r"\d{1,18}-(\d{1,18})?", re.ASCII)
+_PLACED = re.compile(r"(0*[1-9]\d{0,5})([@~])(\d{1,18})", re.ASCII)
 _SHARE = re.compile(r"0*(0|0?\.\d+|0\.|1(\.0*)?)", re.ASCII)
 
 _ARRANGED: Mapping[str, _Arranged] = {
@@ -202,6 +229,11 @@ _ARRANGED: Mapping[str, _Arranged] = {
     "rows": _Arranged("rows:A-B:SOURCE, from row A (0 is the first) to before B", _ROWS, _rows),
     "only": _Arranged("only:ID:SOURCE", re.compile(".+", re.DOTALL), _only),
     "gold": _Arranged("gold:SOURCE", None, _gold),
+    "placed": _Arranged(
+        "placed:N@P:SOURCE (N paragraphs, gold from place P on) or placed:N~SEED:SOURCE",
+        _PLACED,
+        _placed,
+    ),
     "shift": _Arranged("shift:SOURCE", None, _shift),
     "mixed": _Arranged("mixed:SHARE:SOURCE, 0 to 1", _SHARE, _mixed),
 }

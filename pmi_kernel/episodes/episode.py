@@ -139,6 +139,8 @@ def evaluate(example: Example, trace: Trace) -> EvalResult:
         for name, value in step.measures.items():
             costs[name] = costs.get(name, 0) + value
     kinds = [step.kind for step in trace.steps]
+    context, titles = example.task.context, example.gold.passages
+    gold_at = (at for at, paragraph in enumerate(context) if paragraph.title in titles)
     return EvalResult(
         episode_id=example.task.id,
         prediction=trace.prediction,
@@ -154,4 +156,6 @@ def evaluate(example: Example, trace: Trace) -> EvalResult:
         known=example.gold.known,
         metric=example.metric,
         supporting_facts=example.gold.supporting_facts,
+        gold_position=next(gold_at, None),
+        num_documents=len(context),
     )

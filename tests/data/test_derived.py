@@ -185,3 +185,28 @@ def test_a_run_takes_its_data_so_arranged(tmp_path: Path) -> None:
     assert record["data"]["sha256"] == data_hash(settings.source)
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
     assert summary["num_episodes"] == 4
+
+
+def test_gold_paragraphs_are_placed_among_so_many(sample: list[Example]) -> None:
+    for place in (0, 2, 5):
+        for example in load_examples(f"placed:6@{place}:first:4:sample"):
+            titles = [paragraph.title for paragraph in example.task.context]
+            gold = [title in example.gold.passages for title in titles]
+            assert len(titles) == 6
+            first = gold.index(True)
+            assert first == min(place, 6 - sum(gold))
+            assert all(gold[first : first + sum(gold)])
+
+
+def test_an_order_is_drawn_by_a_seed(sample: list[Example]) -> None:
+    one, again, other = (
+        contexts(load_examples(f"placed:10~{seed}:first:6:sample")) for seed in (1, 1, 2)
+    )
+    assert one == again != other
+    assert [sorted(texts) for texts in one] == [sorted(texts) for texts in contexts(sample[:6])]
+
+
+@pytest.mark.parametrize("source", ["placed:3@3:sample", "placed:0@0:sample", "placed:3:sample"])
+def test_a_place_that_is_none_is_refused(source: str) -> None:
+    with pytest.raises(DataError, match="place"):
+        load_examples(source)

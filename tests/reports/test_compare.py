@@ -13,10 +13,12 @@ from pmi_kernel.core.records import RecordWriter
 from pmi_kernel.engines.scripted import ScriptedEngine
 from pmi_kernel.reports.compare import compare, results_frame
 from pmi_kernel.reports.intervals import bootstrap, mcnemar, share_interval
+from pmi_kernel.reports.positions import by_position
 from pmi_kernel.reports.summary import render_summary
 from pmi_kernel.runs import RunSettings, read_results, run
 from pmi_kernel.systems import open_system
 from pmi_kernel.systems.baselines.config import ClosedBookConfig, InContextConfig
+from pmi_kernel.systems.lexical.config import LexicalConfig
 
 
 @pytest.fixture(scope="module")
@@ -230,3 +232,57 @@ def test_the_authors_table_has_two_decimals_and_the_mean_over_sets(
     assert rows[2] == ["popqa", "popqa.jsonl", "3", "0.00", "48.89", "50.00", "55.56"]
     assert rows[3] == ["housing", "housing.jsonl", "3", *["66.67"] * 4]
     assert rows[4] == ["mean", "33.34", "57.78", "58.34", "61.12"]  # (0 + 66.67) / 2 is 33.335
+
+
+@pytest.fixture(scope="module")
+def placed(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Runs of two retrievers over the same documents, the gold ones first and last."""
+    root, runs = tmp_path_factory.mktemp("placed"), []
+    for place in (0, 4):
+        for retriever in ("overlap", "bm25"):
+            config = LexicalConfig(retriever=retriever, topk=1)
+            out = root / f"{retriever}{place}"
+            data = f"placed:6@{place}:first:6:sample"
+            run(RunSettings(out=out, data=data), config, system=open_system(config))
+            runs.append(out)
+    return runs
+
+
+def test_answers_stand_side_by_side_by_the_place_of_the_gold_document(placed: list[Path]) -> None:
+    found = by_position(placed)
+    assert [(one.name, one.num_documents, one.gold_position) for one in found.points] == [
+        ("lexical, retriever bm25", 6, 0),
+        ("lexical, retriever bm25", 6, 4),
+        ("lexical, retriever overlap", 6, 0),
+        ("lexical, retriever overlap", 6, 4),
+    ]
+    assert found.num_unplaced == 0
+    assert {one.scores["em"].n for one in found.points} == {6}
+    results = read_results(placed[0])
+    share = sum(one.scores["em"] for one in results.values()) / 6
+    assert found.points[2].scores["em"].mean == pytest.approx(share)
+
+
+def test_the_curve_is_a_page_a_table_and_a_file(
+    placed: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    html, csv = tmp_path / "curve.html", tmp_path / "curve.csv"
+    with pytest.raises(SystemExit) as ended:
+        main(["compare", "--by", "gold_position", *map(str, placed), "--html", str(html),
+              "--csv", str(csv)])  # fmt: skip
+    assert ended.value.code == 0
+    printed = capsys.readouterr().out
+    assert "gold at" in printed
+    assert len(csv.read_text().splitlines()) == 5
+    assert "plotly" in html.read_text()
+
+
+def test_results_without_a_gold_document_are_counted(tmp_path: Path, placed: list[Path]) -> None:
+    config = LexicalConfig()
+    out = tmp_path / "shifted"
+    run(RunSettings(out=out, data="shift:first:4:sample"), config, system=open_system(config))
+    with pytest.raises(DataError, match="none of 4 results"):
+        by_position([out])
+    both = by_position([*placed, out])
+    assert both.num_unplaced == 4
+    assert "4 results have no gold document" in both.table().caption

@@ -58,6 +58,34 @@ def bars(
     return styled(figure, height=height)
 
 
+def lines(
+    found: Mapping[str, Sequence[tuple[float, Interval]]], title: str, across: str
+) -> go.Figure:
+    """Return shares in percent with their intervals over a number: a line for each name.
+
+    Args:
+        found: By a line's name, its points: where, and the share there.
+        title: What it shows.
+        across: What the number is.
+    """
+    figure = go.Figure()
+    for name, points in found.items():
+        shares = [share for _, share in points]
+        figure.add_scatter(
+            name=name,
+            x=[at for at, _ in points],
+            y=[100 * share.mean for share in shares],
+            error_y=errors(shares, 100),
+            customdata=[_said(share) for share in shares],
+            hovertemplate="%{x}<br>%{customdata}",
+            mode="lines+markers",
+        )
+    figure.update_layout(title=title)
+    figure.update_xaxes(title_text=across)
+    figure.update_yaxes(rangemode="tozero")
+    return styled(figure, height=460)
+
+
 def _said(share: Interval | None) -> str:
     """A share in percent with its interval and n, as a hover says it."""
     if share is None:

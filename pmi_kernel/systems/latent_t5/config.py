@@ -60,7 +60,7 @@ class LatentT5Config(T5Config):
     it sees nothing of the context."""
     num_latents: Annotated[int, Field(ge=0, le=10_000)] | None = None
     """Latents that are used, the first ones; None for all."""
-    without: tuple[Annotated[int, Field(ge=1)], ...] = ()
+    without: tuple[Annotated[int, Field(ge=1, le=100_000)], ...] = ()
     """Paragraphs that are not read, by their rank from 1."""
 
     @property

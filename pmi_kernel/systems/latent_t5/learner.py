@@ -272,7 +272,12 @@ class T5Learner(ABC, Generic[Config]):
             "loss": self._answer_loss(batch).item() * len(part),
             "em": sum(one.em for one in scores),
             "f1": sum(one.f1 for one in scores),
+            **self._looked(batch),
         }
+
+    def _looked(self, batch: _Batch) -> dict[str, float]:
+        """What else an evaluation measures, summed over a batch."""
+        return {}
 
     def _answers(self, encoded: Encoded) -> list[str]:
         ids = self.model.generate(encoded, self.config.max_answer_tokens)
@@ -395,15 +400,11 @@ class LatentT5Learner(T5Learner[LatentT5Training]):
             "support_loss": support,
         }
 
-    def _evaluated(
-        self, part: Sequence[Example], shown: list[Mapping[str, str]]
-    ) -> dict[str, float]:
-        found = super()._evaluated(part, shown)
-        batch = self._batch([_Asked.of(example, example.task.context) for example in part])
-        assert batch.encoded.weights is not None
-        assert batch.support is not None
-        mass = support_mass(batch.encoded.weights, batch.support)
-        return {**found, "support_mass": mass.sum().item()}
+    def _looked(self, batch: _Batch) -> dict[str, float]:
+        weights, support = batch.encoded.weights, batch.support
+        assert weights is not None
+        assert support is not None
+        return {"support_mass": support_mass(weights, support).sum().item()}
 
 
 def _tokenizer_hash(tokenizer: object) -> str:
