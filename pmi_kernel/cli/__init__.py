@@ -9,7 +9,7 @@ from functools import partial
 from importlib.metadata import EntryPoint, PackageNotFoundError, entry_points, version
 from itertools import pairwise
 
-from pmi_kernel.cli import data, evaluate, index, jobs, look, regrad, studies, terminal, train
+from pmi_kernel.cli import ask, data, evaluate, index, jobs, look, regrad, studies, terminal, train
 from pmi_kernel.cli.parsing import parse
 from pmi_kernel.cli.terminal import say
 from pmi_kernel.core.errors import PmiError, SettingsError
@@ -27,6 +27,7 @@ begin with
                 pmi lab --copy work
 
 run and look
+  ask         one question after the other, of systems side by side: pmi ask --against closed_book
   resume      go on with a run under its own settings: pmi resume RUN
   runs        what was run, with EM and F1
   show        a run or one recorded episode, as text or as a page: pmi show RUN --html run.html
@@ -99,6 +100,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 def _run(words: list[str]) -> int:
     verbs: dict[str, Callable[[list[str]], int]] = {
         "run": _run_system,
+        "ask": ask.ask,
         "resume": evaluate.resume,
         "demo": _demo,
         "data": data.dispatch,

@@ -27,6 +27,19 @@ def say(text: str = "", *, is_error: bool = False) -> None:
     print(visible(text), file=sys.stderr if is_error else sys.stdout)
 
 
+def hear(prompt: str) -> str | None:
+    """Return a line that is typed, without its end; None at the end of what is typed.
+
+    Args:
+        prompt: Stands before it, where somebody types.
+    """
+    if sys.stdin.isatty():
+        print(prompt, end="")
+    sys.stdout.flush()
+    line = sys.stdin.readline()
+    return line.rstrip("\n") if line else None
+
+
 def ask_which(verb: str, words: Sequence[str], known: Iterable[str], usage: str) -> int:
     """Show a verb's usage where it was not told which of its own verbs is meant.
 
