@@ -30,6 +30,15 @@ class Evidence:
         """The evidence as it goes into a prompt."""
         return evidence_text(self.passages)
 
+    @property
+    def used(self) -> tuple[Paragraph, ...]:
+        """The paragraphs that are used, best first; of one that is cut, what is left of it."""
+        return tuple(
+            paragraph if one.use is PassageUse.USED else Paragraph(one.title, (one.text,))
+            for one, paragraph in zip(self.passages, self.paragraphs, strict=True)
+            if one.use is not PassageUse.LEFT_OUT
+        )
+
     def measures(self, retrieve_s: float) -> dict[str, float]:
         """Return what the search gave, and the seconds that it took."""
         return {

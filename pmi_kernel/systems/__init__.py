@@ -48,6 +48,10 @@ SYSTEMS: dict[str, Entry] = {
         learner=f"{_HERE}.regrad.learner:RegradLearner",
         learner_config=f"{_HERE}.regrad.training:RegradTraining",
     ),
+    "scratchpad": Entry(
+        f"{_HERE}.scratchpad.config:ScratchpadConfig",
+        f"{_HERE}.scratchpad.system:ScratchpadSystem",
+    ),
     "latent_t5": Entry(
         f"{_HERE}.latent_t5.config:LatentT5Config",
         f"{_HERE}.latent_t5.system:LatentT5System",

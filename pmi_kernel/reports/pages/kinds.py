@@ -7,6 +7,7 @@ from pmi_kernel.reports.pages.answer import AnswerPage
 from pmi_kernel.reports.pages.compress import CompressPage
 from pmi_kernel.reports.pages.gradients import GradientsPage
 from pmi_kernel.reports.pages.inject import InjectPage
+from pmi_kernel.reports.pages.scratchpad import ScratchpadPage
 from pmi_kernel.reports.pages.search import SearchPage
 from pmi_kernel.reports.pages.select import SelectPage
 from pmi_kernel.reports.pages.step import StepPage
@@ -17,6 +18,8 @@ PAGES: Mapping[str, StepPage] = {
     "encode": StepPage("Read"),
     "select": SelectPage("Compress to latents"),
     "closed": AnswerPage("Answer, gate closed"),
+    "direct": AnswerPage("Answer without evidence"),
+    "scratchpad": ScratchpadPage("Evidence written down"),
     "gradients": GradientsPage("Gradients"),
     StepKind.INJECT: InjectPage("Inject"),
     StepKind.ANSWER: AnswerPage("Answer"),

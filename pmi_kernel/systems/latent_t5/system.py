@@ -225,7 +225,7 @@ class BaselineT5System(T5System[BaselineT5Config]):
         found, search = self._found(task)
         yield search
         began = time.perf_counter()
-        rows, cut = self._rows(task, _used(found))
+        rows, cut = self._rows(task, found.used)
         with torch.inference_mode():
             encoded = self.model.encode(*padded(rows, 0, self._device))
         yield Step(
@@ -398,10 +398,10 @@ class LatentT5System(T5System[LatentT5Config]):
 
     def _kept(self, found: Evidence) -> tuple[Paragraph, ...]:
         out = set(self.config.without)
-        return tuple(one for rank, one in enumerate(_used(found), start=1) if rank not in out)
+        return tuple(one for rank, one in enumerate(found.used, start=1) if rank not in out)
 
     def _learned(self, task: Task) -> Memory:
-        paragraphs = _used(self._found(task)[0])
+        paragraphs = self._found(task)[0].used
         if not paragraphs:
             raise EngineError(f"nothing was found for {task.id!r}")
         return self.memory(paragraphs)
@@ -441,15 +441,6 @@ def _read(folder: Path, sha256: str, device: str) -> Loaded:
     built = load(folder)
     built.model.to(where)
     return Loaded(built, where, sha256)
-
-
-def _used(found: Evidence) -> tuple[Paragraph, ...]:
-    """The paragraphs that are read; of one that is cut, what is left of it."""
-    return tuple(
-        paragraph if one.use is PassageUse.USED else Paragraph(one.title, (one.text,))
-        for one, paragraph in zip(found.passages, found.paragraphs, strict=True)
-        if one.use is not PassageUse.LEFT_OUT
-    )
 
 
 def _paragraphs(evidence: str | None) -> tuple[Paragraph, ...]:

@@ -1,0 +1,1 @@
+"""Scratchpad RAG: write down the evidence before answering."""

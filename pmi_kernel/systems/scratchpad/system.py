@@ -1,0 +1,269 @@
+"""The scratchpad system: read all documents, write down the evidence, answer."""
+
+import time
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import asdict
+from functools import lru_cache
+from pathlib import Path
+
+from pmi_kernel.core.answers import AnswerForm
+from pmi_kernel.core.errors import ConfigError
+from pmi_kernel.core.places import resource
+from pmi_kernel.core.settings import stable_seed
+from pmi_kernel.core.system import Field, FieldKind
+from pmi_kernel.core.task import Paragraph, Task
+from pmi_kernel.core.trace import (
+    UNKNOWN,
+    EndReason,
+    ParseOutcome,
+    PassageUse,
+    Step,
+    StepKind,
+)
+from pmi_kernel.engines.base import Adapter, Engine, Finish, Generation, Sampling
+from pmi_kernel.engines.injected import injected
+from pmi_kernel.lora.weights import LoraWeights
+from pmi_kernel.prompting.answer import most_tokens
+from pmi_kernel.prompting.messages import copied as pasted
+from pmi_kernel.prompting.messages import plain
+from pmi_kernel.retrieval import Evidence, make_step0_query, retrieve
+from pmi_kernel.systems.branch import Altered
+from pmi_kernel.systems.chat import ChatSystem
+from pmi_kernel.systems.scratchpad.config import OWN, ScratchpadConfig
+from pmi_kernel.systems.scratchpad.prompts import (
+    ANSWER,
+    END,
+    EVIDENCE,
+    completed,
+    copied,
+    question_text,
+    read_output,
+)
+from pmi_kernel.training.checkpoint import read_checkpoint
+
+DIRECT, SCRATCHPAD = "direct", "scratchpad"
+"""Steps: the answer without the evidence, and the evidence that is written down."""
+
+
+class ScratchpadSystem(ChatSystem[ScratchpadConfig]):
+    """Steps through episodes; holds no state between them, so threads may share it.
+
+    Args:
+        config: The settings.
+        engine: Serves; built from `config` where None.
+
+    Raises:
+        ConfigError: The engine or the checkpoint cannot be loaded, or do not fit each other.
+    """
+
+    def __init__(self, config: ScratchpadConfig, engine: Engine | None = None) -> None:
+        self._retriever = config.build_retriever()
+        super().__init__(config, engine)
+        served = self.engine.describe()
+        self._sha256, self._weights = "", None
+        if config.trained and served["model"] != "scripted":
+            self._weights, self._sha256 = read_adapter(config.trained, served)
+
+    def describe(self) -> Mapping[str, str]:
+        """See `System.describe`."""
+        hashed = {"checkpoint_sha256": self._sha256} if self._sha256 else {}
+        return {**super().describe(), **hashed, **self._retriever.describe()}
+
+    def steps(self, task: Task) -> Generator[Step, None, None]:
+        """Yield the documents, the evidence that is written down, and the answer."""
+        config, began = self.config, time.perf_counter()
+        query = config.first_query or make_step0_query(task.question)
+        found = retrieve(
+            self._retriever, query, task.context, topk=config.topk, max_chars=config.max_chars
+        )
+        measures = found.measures(time.perf_counter() - began)
+        yield Step(StepKind.SEARCH, query, passages=found.passages, measures=measures)
+        documents = self._shown(found)
+        with injected(self.engine, self._weights) as memory:
+            if config.method != "scratchpad":
+                yield self._direct(task, documents, memory.adapter, StepKind.ANSWER)
+                return
+            if config.direct:
+                yield self._direct(task, documents, memory.adapter, DIRECT)
+            yield from self._written(task, documents, memory.adapter)
+
+    # -- the parts of a step ------------------------------------------------------------------
+
+    def _shown(self, found: Evidence) -> tuple[Paragraph, ...]:
+        """The documents that are read, in their order."""
+        whole = found.used
+        order = self.config.order or range(1, len(whole) + 1)
+        return tuple(whole[rank - 1] for rank in order if rank <= len(whole))
+
+    def _text(self, task: Task, documents: Sequence[Paragraph]) -> str:
+        return question_text(
+            task.question, documents, task.form, is_first=self.config.question_first
+        )
+
+    def _sampling(self, task: Task, most: int, stop: tuple[str, ...], what: str) -> Sampling:
+        return Sampling(
+            max_tokens=most,
+            temperature=self.config.temperature,
+            stop=stop,
+            seed=stable_seed(self.config.seed, task.id, what),
+        )
+
+    def _direct(
+        self, task: Task, documents: Sequence[Paragraph], adapter: Adapter | None, kind: str
+    ) -> Step:
+        """The step that answers at once."""
+        prompt = plain(f"{self._text(task, documents)}\n{ANSWER}")
+        most = most_tokens(task.form, self.config.answer_tokens)
+        output = self.engine.generate(
+            prompt, adapter=adapter, sampling=self._sampling(task, most, (END,), "answer")
+        )
+        line = output.text.partition(END)[0].strip()
+        return self._answered(task.form, line or None, output, kind, pasted(prompt))
+
+    def _written(
+        self, task: Task, documents: Sequence[Paragraph], adapter: Adapter | None
+    ) -> Generator[Step, None, None]:
+        """The steps that write the evidence down, and answer from it."""
+        config = self.config
+        given = f"{self._text(task, documents)}\n{EVIDENCE}"
+        if config.evidence is None:
+            prompt = plain(given)
+            sampling = self._sampling(task, config.max_new_tokens, (), "evidence")
+            output = self.engine.generate(prompt, adapter=adapter, sampling=sampling)
+            written = read_output(output.text)
+            yield self._noted(written.evidence, documents, output, pasted(prompt))
+            said = written.answer if config.last_answer_only else output.text.strip()
+            free = Generation(output.text, (), (), output.finish, 0, 0.0)
+            yield self._answered(task.form, said, free, StepKind.ANSWER, "")
+            return
+        evidence = config.evidence.strip()
+        yield self._noted(evidence, documents, None, "")
+        prompt = plain(given + completed(evidence, task.question, task.form))
+        most = most_tokens(task.form, config.answer_tokens)
+        output = self.engine.generate(
+            prompt, adapter=adapter, sampling=self._sampling(task, most, (END,), "answer")
+        )
+        line = output.text.partition(END)[0].strip()
+        yield self._answered(task.form, line or None, output, StepKind.ANSWER, pasted(prompt))
+
+    def _noted(
+        self,
+        evidence: str,
+        documents: Sequence[Paragraph],
+        output: Generation | None,
+        prompt: str,
+    ) -> Step:
+        """The step that tells what was written down, and where each sentence of it stands."""
+        found = copied(evidence, documents)
+        measures = {
+            "written_sentences": len(found),
+            "foreign_sentences": sum(not one.document for one in found),
+        }
+        return Step(
+            SCRATCHPAD,
+            evidence,
+            raw=output.text if output else "",
+            measures={**(output.measures("write") if output else {}), **measures},
+            artifacts={
+                "copied": [asdict(one) for one in found],
+                "titles": [document.title for document in documents],
+            },
+            prompt=prompt,
+        )
+
+    def _answered(
+        self, form: AnswerForm, said: str | None, output: Generation, kind: str, prompt: str
+    ) -> Step:
+        """A step that answers, by the run's own rule for what is no answer."""
+        answer = form.read(said) if said else None
+        outcome = ParseOutcome.OK
+        if said is None:
+            outcome = ParseOutcome.NO_ACTION
+        elif answer is None:
+            outcome = ParseOutcome.NOT_ALLOWED
+        elif output.finish is Finish.LENGTH and not output.text.rstrip(" ").endswith(END):
+            outcome = ParseOutcome.UNCLOSED
+        text, end = answer or "", EndReason.ANSWERED
+        if outcome is not ParseOutcome.OK:
+            last = output.text.strip().rpartition(END)[2].strip()
+            text, end = said or last, EndReason.ANSWERED
+            if self.config.unparsed != "text" or not text:
+                text, end = UNKNOWN, EndReason.PARSE_FAILURE
+        return Step(
+            kind,
+            text,
+            raw=output.text,
+            parse=outcome,
+            measures=output.measures("act") if output.token_ids or output.seconds_s else {},
+            end_reason=end if kind == StepKind.ANSWER else None,
+            prompt=prompt,
+        )
+
+    # -- changed at a step --------------------------------------------------------------------
+
+    def changes(self, step: Step) -> tuple[Field, ...]:
+        """See `Changes.changes`: the query, which documents in which order, the evidence."""
+        fields = list(super().changes(step))
+        if step.kind == StepKind.SEARCH:
+            used = sum(one.use is not PassageUse.LEFT_OUT for one in step.passages)
+            order = " ".join(map(str, self.config.order or range(1, used + 1)))
+            label = "Documents that are shown, in this order"
+            fields.append(Field("order", FieldKind.LINE, label, order, said="documents {}"))
+        if step.kind == SCRATCHPAD:
+            label = "Evidence to answer from"
+            fields.append(Field("evidence", FieldKind.TEXT, label, step.text, said="own evidence"))
+        return tuple(fields)
+
+    def altered(
+        self, config: ScratchpadConfig, step: Step, changes: Mapping[str, object]
+    ) -> Altered:
+        """See `Repeatable.altered`."""
+        altered = super().altered(config, step, changes)
+        own = altered.config
+        assert isinstance(own, ScratchpadConfig)
+        if (order := changes.get("order")) is not None:
+            try:
+                ranks = tuple(int(word) for word in str(order).replace(",", " ").split())
+            except ValueError:
+                raise ValueError(
+                    f"{order!r} is no list of documents' numbers, as in 3 1 2"
+                ) from None
+            if not ranks:
+                raise ValueError("name a document or more")
+            own = own.but(order=ranks)
+        if (evidence := changes.get("evidence")) is not None:
+            own = own.but(evidence=str(evidence))
+        return Altered(own, altered.said, altered.training)
+
+
+def read_adapter(name: str, served: Mapping[str, str]) -> tuple[LoraWeights, str]:
+    """Return a checkpoint's LoRA, and the checkpoint's hash.
+
+    Args:
+        name: One that comes with the workbench, or a folder.
+        served: What the engine says of itself.
+
+    Raises:
+        ConfigError: There is no such checkpoint, it is torn, altered or another system's, or it is
+            of another model.
+    """
+    is_own = name in OWN.values()
+    path = resource("data") / "checkpoints" / name if is_own else Path(name)
+    if not path.is_dir():
+        raise ConfigError(f"checkpoint {name!r}: there is no such folder")
+    found = read_checkpoint(path, system="scratchpad")
+    facts = found.meta["facts"]
+    if facts["model_hash"] != served["model_hash"]:
+        raise ConfigError(
+            f"checkpoint {name!r} is of the model {facts['model']!r}, whose weights are not those "
+            f"of {served['model']!r}"
+        )
+    return _load(found.folder, found.sha256), found.sha256
+
+
+@lru_cache(maxsize=4)
+def _load(folder: Path, sha256: str) -> LoraWeights:
+    try:
+        return LoraWeights.load(folder)
+    except (OSError, ValueError, KeyError) as error:
+        raise ConfigError(f"{folder}: no LoRA can be read from it ({error})") from None
