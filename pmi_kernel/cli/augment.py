@@ -101,7 +101,17 @@ def _source(dataset: str, split: str) -> tuple[str, str]:
 
 
 def build(words: list[str]) -> int:
-    """Build a data set from others and an index."""
+    """Build a data set from others, and an index where it needs one."""
+    if words and words[0] == "scratchpad":
+        return _build_scratchpad(words[1:])
+    if words and not words[0].startswith("-") and words[0] != "nq_lim":
+        raise ConfigError(
+            f"there is no pmi data build {shown(words[0])}; there are nq_lim, scratchpad"
+        )
+    return _build_nq_lim(words)
+
+
+def _build_nq_lim(words: list[str]) -> int:
     from pmi_kernel.data.sets import SETS
     from pmi_kernel.retrieval.lost_in_the_middle import build_nq_lim
 
@@ -155,5 +165,67 @@ def build(words: list[str]) -> int:
     say(
         "  as data, FILE has all documents (the authors' val_anc), gold:FILE the gold one alone "
         "(val_pos)"
+    )
+    return 0
+
+
+def _build_scratchpad(words: list[str]) -> int:
+    from pmi_kernel.data import load_stream
+    from pmi_kernel.systems.scratchpad.building import build_samples
+
+    def arguments(
+        source: Annotated[str, tyro.conf.arg(name="from", metavar="SOURCE")],
+        out: OptionalFile = None,
+        num_docs: Annotated[int, tyro.conf.arg(help_behavior_hint="(default: all)")] = 0,
+        gold_at: Annotated[int | None, tyro.conf.arg(help_behavior_hint="")] = None,
+        seed: int = 0,
+        train_method: Literal["sft", "scratchpad"] = "scratchpad",
+        question_first: bool = True,
+        model: str = "smollm2-135m",
+        show: int = 0,
+    ) -> dict[str, Any]:
+        """Build samples: system prompt, question, documents, question, evidence, question, answer.
+
+        The evidence is the gold documents, copied. FILE is data as well: a run or a training over
+        it has the same documents in the same order.
+
+        Args:
+            source: Questions whose gold documents are known: hotpotqa, a nq_lim file, world:...
+            out: File to write, .jsonl.
+            num_docs: Documents of a sample, the gold ones and the first others.
+            gold_at: Place of the gold documents, from 0; by default a seed draws the order.
+            seed: Draws the order of the documents.
+            train_method: scratchpad, or sft: the answer at once, without evidence.
+            question_first: Put the question before the documents as well.
+            model: Whose tokens are counted; a sample that is longer than it takes is dropped.
+            show: Print so many samples.
+        """
+        return {
+            "source": source,
+            "out": out,
+            "num_docs": num_docs,
+            "gold_at": gold_at,
+            "seed": seed,
+            "is_written": train_method == "scratchpad",
+            "is_first": question_first,
+            "model": model,
+            "show": show,
+        }
+
+    given = parse(arguments, words, "data build scratchpad")
+    out, num_shown = given.pop("out"), given.pop("show")
+    if out is None and not num_shown:
+        raise ConfigError("name a file with --out, or how many samples to print with --show")
+    if out is not None and out.suffix != ".jsonl":
+        raise ConfigError(f"{shown(str(out))}: --out must end in .jsonl")
+    built = build_samples(load_stream(given.pop("source")), out, **given)
+    for sample in built.samples[:num_shown]:
+        say(f"{sample.text}\n{'-' * 40}")
+    where = f"{out}: " if out else ""
+    low, middle, high = built.tokens
+    say(
+        f"{where}{len(built.samples):,} samples, {low:,} to {high:,} tokens (median {middle:,}); "
+        f"dropped {built.num_too_long:,} that are longer than the {built.most_tokens:,} tokens of "
+        f"the model, {built.num_without_gold:,} without a gold document or with an empty one"
     )
     return 0

@@ -38,8 +38,9 @@ def dispatch(words: list[str]) -> int:
             verbs,
             "usage: pmi data list [SET] | fetch SET | check SOURCE | show SOURCE | "
             "write SOURCE --out FILE | synth --n N --seed S --out FILE | augment --dataset SOURCE "
-            "--output_file FILE | build nq_lim --out FOLDER\n\nSOURCE is what --data of "
-            "pmi run takes: sample, a set, a file, or e.g. world:hops=3,n=40",
+            "--output_file FILE | build nq_lim --out FOLDER | "
+            "build scratchpad --from SOURCE --out FILE\n\nSOURCE is what --data of pmi run takes: "
+            "sample, a set, a file, or e.g. world:hops=3,n=40",
         )
     return verbs[words[0]](words[1:])
 

@@ -18,6 +18,7 @@ from pmi_kernel.core.settings import Settings
 from pmi_kernel.core.visible import visible
 
 _GPU_IDS, _PRESET, _OVERWRITE = "--gpu_ids", "--preset", "--overwrite"
+_EVAL_ONLY, _PRINT_OUTPUTS = "--eval_only", "--print_outputs"
 
 
 class _Asked(Settings):
@@ -47,7 +48,8 @@ def train(words: list[str]) -> int:
     kind = learner_config_class(system)
     whole = [word for word in words if word != _OVERWRITE]  # as each of several processes gets it
     is_overwritten = whole != words
-    words = [_output_dir(word) for word in whole]
+    words = [_output_dir(word) for word in whole if word not in (_EVAL_ONLY, _PRINT_OUTPUTS)]
+    is_evaluated_only, is_printed = _EVAL_ONLY in whole, _PRINT_OUTPUTS in whole
     preset, words = _taken(_PRESET, words)
     presets: Mapping[str, Mapping[str, Any]] = getattr(kind, "presets", {})
     if preset is not None and preset not in presets:
@@ -76,16 +78,36 @@ def train(words: list[str]) -> int:
         f"Train the learner of {system}, or go on with its training."
         + (f" {_PRESET} takes one of {', '.join(presets)} as defaults." if presets else "")
         + (f" So do --{', --'.join((*borrows, *switches))}." if borrows else "")
-        + f" --output_dir is --out; {_OVERWRITE} deletes the training in it first.",
+        + f" --output_dir is --out; {_OVERWRITE} deletes the training in it first; {_EVAL_ONLY} "
+        f"evaluates and trains nothing; {_PRINT_OUTPUTS} prints what evaluations got.",
         ("out", "data", "eval_data", "steps", "batch", "lr", "model", "gpu_ids"),
     )
     out, gpu_ids = asked.out, asked.gpu_ids
+    if is_evaluated_only:
+        return _evaluate(system, kind(**learner.model_dump()), is_printed=is_printed)
     if is_overwritten:
         discard_training(out)
     if gpu_ids:
         return _train_on(gpu_ids, whole, out)
     config = TrainConfig(**config.model_dump())
-    return _train_shown(system, kind(**learner.model_dump()), config, out)
+    learner = kind(**learner.model_dump())
+    return _train_shown(system, learner, config, out, is_printed=is_printed)
+
+
+def _evaluate(system: str, config: Settings, *, is_printed: bool) -> int:
+    """Evaluate a learner as it begins: the model as it is, or the checkpoint of `--init`."""
+    from pmi_kernel.systems.learning import open_learner
+
+    found = open_learner(system, config).evaluate()
+    if is_printed:
+        _print_outputs(found.examples)
+    say(", ".join(f"{name} {value:.4g}" for name, value in sorted(found.measures.items())))
+    return 0
+
+
+def _print_outputs(examples: Sequence[Mapping[str, str]]) -> None:
+    for example in examples:
+        say("\n".join(f"{name}: {text}" for name, text in example.items()) + "\n")
 
 
 def _taken(flag: str, words: list[str]) -> tuple[str | None, list[str]]:
@@ -108,7 +130,9 @@ def _output_dir(word: str) -> str:
     return f"--out{equals}{value}" if name.replace("-", "_") == "__output_dir" else word
 
 
-def _train_shown(system: str, learner: Settings, config: Any, out: Path) -> int:
+def _train_shown(
+    system: str, learner: Settings, config: Any, out: Path, *, is_printed: bool
+) -> int:
     from tqdm.auto import tqdm
 
     from pmi_kernel.systems.learning import train
@@ -121,6 +145,9 @@ def _train_shown(system: str, learner: Settings, config: Any, out: Path) -> int:
         if "examples" in row:
             value = row["measures"][config.best_by]
             shown[config.best_by] = f"{value:.4g} at {row['step']}"
+            if is_printed:
+                with bar.external_write_mode():
+                    _print_outputs(row["examples"])
         else:
             shown["loss"] = f"{row['measures']['loss']:.4g}"
             shown["examples/s"] = f"{row['examples_per_s']:.3g}"

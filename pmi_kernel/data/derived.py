@@ -21,12 +21,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 from pathlib import Path
-from random import Random
 from urllib.parse import unquote
 
 from pmi_kernel.core.errors import DataError
 from pmi_kernel.core.task import Example
 from pmi_kernel.data.examples import Examples
+from pmi_kernel.data.placing import placed, shuffled
 
 Load = Callable[[str], Examples]
 
@@ -177,18 +177,10 @@ def _placed(setting: str, examples: Examples) -> Examples:
     if not is_drawn and number >= count:
         raise ValueError(f"of {count} paragraphs the last place is {count - 1}")
 
-    def at(place: int) -> Example:
-        one = examples[place]
-        titles, context = one.gold.passages, one.task.context
-        gold = [paragraph for paragraph in context if paragraph.title in titles]
-        others = [paragraph for paragraph in context if paragraph.title not in titles]
-        others = others[: max(0, count - len(gold))]
+    def at(row: int) -> Example:
         if is_drawn:
-            kept = [*gold, *others]
-            Random(f"placed/{number}/{one.task.id}").shuffle(kept)
-        else:
-            kept = [*others[:number], *gold, *others[number:]]
-        return replace(one, task=replace(one.task, context=tuple(kept)))
+            return shuffled(examples[row], count, number)
+        return placed(examples[row], count, number)
 
     return Examples(examples.ids, at)
 

@@ -53,7 +53,7 @@ class HfEngine:
     """A causal language model under transformers, with row-wise LoRA.
 
     Args:
-        model: `smollm2-135m` (embedded), a local directory, or a Hub name.
+        model: `smollm2-135m` (embedded), a local directory, or a Hub name; or one that is loaded.
         strategy: `hot` (many memories, one per row of a batch), or one at a time: `inplace` (added
             to the running weights) or `merge_reload` (merge, save, purge, reload).
         device: `cpu`, `cuda`, `cuda:1`, ..., or `auto`: CUDA where there is one.
@@ -66,14 +66,16 @@ class HfEngine:
 
     def __init__(
         self,
-        model: str,
+        model: str | LoadedModel,
         *,
         strategy: Strategy = "hot",
         device: str = "auto",
         dtype: str = "auto",
         max_batch: int = 16,
     ) -> None:
-        self.loaded = LoadedModel(model, device=device, dtype=dtype)
+        self.loaded = (
+            LoadedModel(model, device=device, dtype=dtype) if isinstance(model, str) else model
+        )
         self._chat = self.loaded.chat
         self._injection = make_injection(strategy, self.loaded)
         self.is_exclusive = self._injection.is_exclusive

@@ -1,5 +1,6 @@
 """A model's files, read whole or refused in one line."""
 
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -51,6 +52,17 @@ def load_chat(name: str, source: Path | str) -> ChatTokenizer:
     with _in_one_line(name):
         tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
         return ChatTokenizer(tokenizer, name=name)
+
+
+def most_tokens(name: str, source: Path | str) -> int:
+    """Return the most tokens that a model takes, without loading it.
+
+    Raises:
+        ConfigError: Its configuration cannot be read.
+    """
+    with _in_one_line(name):
+        config = AutoConfig.from_pretrained(source, trust_remote_code=False)
+        return int(getattr(config, "max_position_embeddings", sys.maxsize))
 
 
 def load_model(name: str, source: Path | str, dtype: torch.dtype) -> Any:

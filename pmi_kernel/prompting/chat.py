@@ -167,6 +167,10 @@ class ChatTokenizer:
         except ValueError as error:
             raise EngineError(f"decoding cannot be guided with this tokenizer: {error}") from error
 
+    def save(self, folder: Path) -> None:
+        """Write the model's own tokenizer, with its chat template, into a folder."""
+        self._tokenizer.save_pretrained(folder)
+
     def save_double(self, folder: Path, eos_ids: Sequence[int]) -> None:
         """Write the double into a folder, for an engine that decodes and guides by itself."""
         ends = [self._double.id_to_token(token) for token in eos_ids[:1]]

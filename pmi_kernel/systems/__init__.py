@@ -51,6 +51,8 @@ SYSTEMS: dict[str, Entry] = {
     "scratchpad": Entry(
         f"{_HERE}.scratchpad.config:ScratchpadConfig",
         f"{_HERE}.scratchpad.system:ScratchpadSystem",
+        learner=f"{_HERE}.scratchpad.learner:ScratchpadLearner",
+        learner_config=f"{_HERE}.scratchpad.training:ScratchpadTraining",
     ),
     "latent_t5": Entry(
         f"{_HERE}.latent_t5.config:LatentT5Config",

@@ -39,10 +39,12 @@ from pmi_kernel.systems.scratchpad.prompts import (
     question_text,
     read_output,
 )
-from pmi_kernel.training.checkpoint import read_checkpoint
+from pmi_kernel.training.checkpoint import Checkpoint, read_checkpoint
 
 DIRECT, SCRATCHPAD = "direct", "scratchpad"
 """Steps: the answer without the evidence, and the evidence that is written down."""
+WHOLE = "model"
+"""Folder of a checkpoint that has all weights of a model."""
 
 
 class ScratchpadSystem(ChatSystem[ScratchpadConfig]):
@@ -51,18 +53,28 @@ class ScratchpadSystem(ChatSystem[ScratchpadConfig]):
     Args:
         config: The settings.
         engine: Serves; built from `config` where None.
+        weights: A LoRA in place of the checkpoint's; None for that.
 
     Raises:
         ConfigError: The engine or the checkpoint cannot be loaded, or do not fit each other.
     """
 
-    def __init__(self, config: ScratchpadConfig, engine: Engine | None = None) -> None:
+    def __init__(
+        self,
+        config: ScratchpadConfig,
+        engine: Engine | None = None,
+        *,
+        weights: LoraWeights | None = None,
+    ) -> None:
         self._retriever = config.build_retriever()
+        serves = engine.describe()["model"] if engine else config.engine
+        is_read = bool(config.trained) and serves != "scripted"
+        found = find_checkpoint(config.trained) if is_read else None
         super().__init__(config, engine)
-        served = self.engine.describe()
-        self._sha256, self._weights = "", None
-        if config.trained and served["model"] != "scripted":
-            self._weights, self._sha256 = read_adapter(config.trained, served)
+        self._sha256, self._weights = "", weights
+        if found is not None:
+            self._weights = read_adapter(config.trained, found, self.engine.describe())
+            self._sha256 = found.sha256
 
     def describe(self) -> Mapping[str, str]:
         """See `System.describe`."""
@@ -236,29 +248,42 @@ class ScratchpadSystem(ChatSystem[ScratchpadConfig]):
         return Altered(own, altered.said, altered.training)
 
 
-def read_adapter(name: str, served: Mapping[str, str]) -> tuple[LoraWeights, str]:
-    """Return a checkpoint's LoRA, and the checkpoint's hash.
-
-    Args:
-        name: One that comes with the workbench, or a folder.
-        served: What the engine says of itself.
+def find_checkpoint(name: str) -> Checkpoint:
+    """Return a checkpoint by its name: one that comes with the workbench, or a folder.
 
     Raises:
-        ConfigError: There is no such checkpoint, it is torn, altered or another system's, or it is
-            of another model.
+        ConfigError: There is none, or it is torn, altered or another system's.
     """
     is_own = name in OWN.values()
     path = resource("data") / "checkpoints" / name if is_own else Path(name)
     if not path.is_dir():
         raise ConfigError(f"checkpoint {name!r}: there is no such folder")
-    found = read_checkpoint(path, system="scratchpad")
+    return read_checkpoint(path, system="scratchpad")
+
+
+def read_adapter(name: str, found: Checkpoint, served: Mapping[str, str]) -> LoraWeights:
+    """Return a checkpoint's LoRA.
+
+    Args:
+        name: What the checkpoint is called.
+        found: The checkpoint.
+        served: What the engine says of itself.
+
+    Raises:
+        ConfigError: It is of another model, or of all weights.
+    """
     facts = found.meta["facts"]
     if facts["model_hash"] != served["model_hash"]:
         raise ConfigError(
             f"checkpoint {name!r} is of the model {facts['model']!r}, whose weights are not those "
             f"of {served['model']!r}"
         )
-    return _load(found.folder, found.sha256), found.sha256
+    if (found.folder / WHOLE).is_dir():
+        raise ConfigError(
+            f"checkpoint {name!r} has all weights of a model, not a LoRA; serve it with --model "
+            f"{found.folder / WHOLE} --checkpoint none"
+        )
+    return _load(found.folder, found.sha256)
 
 
 @lru_cache(maxsize=4)
