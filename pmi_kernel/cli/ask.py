@@ -10,7 +10,7 @@ from typing import Annotated
 from pydantic import Field
 
 from pmi_kernel.cli.evaluate import INTERRUPTED
-from pmi_kernel.cli.flags import parse_settings
+from pmi_kernel.cli.flags import parse_settings, with_defaults
 from pmi_kernel.cli.terminal import hear, say
 from pmi_kernel.core.errors import ConfigError, EngineError, SettingsError
 from pmi_kernel.core.settings import Settings, SystemConfig
@@ -58,13 +58,14 @@ def ask(words: list[str]) -> int:
         raise SettingsError({"system": f"there is none called {name} ({', '.join(SYSTEMS)})"})
     kind = config_class(name)
     config, asked = parse_settings(
-        {"system": kind, "asked": _Asked},
+        {"system": with_defaults(kind, kind.interactive), "asked": _Asked},
         words,
         "ask",
         f"Ask questions one by one. These are the options with --system {name} (one of "
         f"{', '.join(SYSTEMS)}).",
         ("data", "system", "question", "against", "limit", *kind.main[:6]),
     )
+    config = kind(**config.model_dump())
     configs = {config.system: config}
     for other in asked.against:
         configs[other] = _other(config, other)
@@ -91,7 +92,7 @@ def _other(config: SystemConfig, told: str) -> SystemConfig:
             f"--against {told}: neither a system ({', '.join(SYSTEMS)}) nor name=value,..."
         )
     kind = config_class(told)
-    changed = config.model_dump(exclude_defaults=True)
+    changed = {**kind.interactive, **config.model_dump(exclude_defaults=True)}
     return kind(**{name: value for name, value in changed.items() if name in kind.model_fields})
 
 

@@ -62,6 +62,8 @@ class SystemConfig(Settings):
     """The settings that a form shows first."""
     places: ClassVar[frozenset[str]] = frozenset()
     """Settings that say where something is kept, and change no answer."""
+    interactive: ClassVar[Mapping[str, object]] = {}
+    """Settings that are other where one question after the other is asked by hand."""
     before: ClassVar[Mapping[str, object]] = {}
     """What an old record that lacks a setting was made with, where it is not today's default."""
 

@@ -27,6 +27,9 @@ class EngineConfig(Settings):
     """Number format; auto is bfloat16 where it was measured to be faster, else float32."""
     max_batch: Annotated[int, Field(ge=1, le=4_096)] = 16
     """Most requests that share one forward pass."""
+    prefix_cache: Annotated[int, Field(ge=0, le=64)] = 0
+    """hf: prompts whose keys and values are kept: what a later prompt asked alone begins with alike
+    is not read again (the same documents, say). vllm keeps as many as fit by itself."""
     max_rank: Annotated[int, Field(ge=1, le=512)] = 64
     """vllm: largest rank of an episode's memories together; every slot takes room for it."""
     kv_cache_gib: Annotated[float, Field(gt=0, le=4_096)] = 2.0
@@ -62,4 +65,5 @@ class EngineConfig(Settings):
             device=self.device,
             dtype=self.dtype,
             max_batch=self.max_batch,
+            prefix_cache=self.prefix_cache,
         )

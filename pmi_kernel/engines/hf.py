@@ -29,6 +29,7 @@ from pmi_kernel.engines.decoding import RowControl
 from pmi_kernel.engines.injection import Strategy, check_layers, make_injection
 from pmi_kernel.engines.loaded import LoadedModel, Trainer
 from pmi_kernel.engines.loading import check_lora
+from pmi_kernel.engines.prefixes import PrefixCache
 from pmi_kernel.lora.config import LoraConfig
 from pmi_kernel.lora.logits import logits_at
 from pmi_kernel.lora.start import Start
@@ -59,6 +60,7 @@ class HfEngine:
         device: `cpu`, `cuda`, `cuda:1`, ..., or `auto`: CUDA where there is one.
         dtype: `float32`, `bfloat16`, or `auto`: bfloat16 where it is faster, else float32.
         max_batch: Most requests in one forward pass.
+        prefix_cache: Prompts whose keys and values are kept.
 
     Raises:
         ConfigError: The model cannot be loaded, or has no chat template.
@@ -72,6 +74,7 @@ class HfEngine:
         device: str = "auto",
         dtype: str = "auto",
         max_batch: int = 16,
+        prefix_cache: int = 0,
     ) -> None:
         self.loaded = (
             LoadedModel(model, device=device, dtype=dtype) if isinstance(model, str) else model
@@ -80,6 +83,7 @@ class HfEngine:
         self._injection = make_injection(strategy, self.loaded)
         self.is_exclusive = self._injection.is_exclusive
         self._strategy = strategy
+        self._prefixes = PrefixCache(prefix_cache)
         self._ids = itertools.count(1)
         self._batcher = MicroBatcher(self._run, max_batch=max_batch)
         self._trainer = Trainer(self.loaded, max_batch=max_batch, gate=self._batcher.exclusively)
@@ -140,12 +144,19 @@ class HfEngine:
         with self._batcher.exclusively():
             check_layers(weights, self.loaded.rows.layers)
             self._injection.attach(adapter, replaces)
+            self._forget_where_all_is_changed()
         return adapter
 
     def detach(self, adapter: Adapter) -> None:
         """See `Engine.detach`."""
         with self._batcher.exclusively():
             self._injection.detach(adapter)
+            self._forget_where_all_is_changed()
+
+    def _forget_where_all_is_changed(self) -> None:
+        """A memory that is in the weights changes what every prompt was read under."""
+        if self.is_exclusive:
+            self._prefixes.clear()
 
     def check_lora(self, lora: LoraConfig, *, num_stacked: int = 1) -> None:
         """See `Engine.check_lora`; a stack may be of any rank."""
@@ -158,6 +169,7 @@ class HfEngine:
     def close(self) -> None:
         """See `Engine.close`."""
         with self._batcher.exclusively():
+            self._prefixes.clear()
             self.loaded.purge()
 
     # -- batches --------------------------------------------------------------------------------
@@ -178,10 +190,25 @@ class HfEngine:
         weights = self._injection.rows([r.adapter for r in requests])
         with torch.inference_mode():
             past = self._read_shared(requests, weights)
+            is_kept = self._prefixes.is_on and len(requests) == 1
+            if is_kept:
+                request = requests[0]
+                past = self._prefixes.take(_memory(request), request.token_ids)
+                past = past or DynamicCache(config=self.loaded.model.config)
             rows = self.loaded.rows
             with rows.using(rows.gather(weights)):
                 run = self._score_batch if key == "score" else self._generate_batch
-                return run(requests, past)
+                found = run(requests, past)
+            if is_kept and past is not None:
+                self._keep(requests[0], found[0], past)
+            return found
+
+    def _keep(self, request: _Request, found: object, past: DynamicCache) -> None:
+        """Keep what was read of a prompt, and what was generated after it."""
+        new = request.continuation
+        if not new:
+            new, _, _ = cast("tuple[tuple[int, ...], object, object]", found)
+        self._prefixes.keep(_memory(request), (*request.token_ids, *new), past)
 
     def _read_shared(
         self, requests: Sequence[_Request], weights: Sequence[LoraWeights | None]
@@ -265,3 +292,8 @@ class HfEngine:
     def _pad(self, rows: Sequence[tuple[int, ...]]) -> tuple[torch.Tensor, torch.Tensor]:
         ids = torch.tensor(rows, device=self.loaded.device)
         return ids, torch.ones_like(ids)
+
+
+def _memory(request: _Request) -> object:
+    """What a prompt is read under: the same weights, however often they are attached."""
+    return None if request.adapter is None else request.adapter.weights

@@ -1,6 +1,7 @@
 """Settings of the systems that stand on a chat engine."""
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 from pmi_kernel.core.settings import SystemConfig
 from pmi_kernel.engines.config import EngineConfig
@@ -9,6 +10,8 @@ from pmi_kernel.prompting.config import PromptConfig
 
 class ChatConfig(SystemConfig, EngineConfig, PromptConfig):
     """What serves, and how it is asked."""
+
+    interactive: ClassVar[Mapping[str, object]] = {"prefix_cache": 2}
 
     @property
     def serves(self) -> str:

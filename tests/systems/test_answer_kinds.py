@@ -64,8 +64,12 @@ def asked(kind: AnswerKind) -> Example:
     )
 
 
+BEGIN = {"regrad": "", "scratchpad": "A line.\n\nQuestion: which?\nAnswer: "}
+"""What each system's output has before its answer, where it has no tags."""
+
+
 def said_by(name: str, answer: str) -> str:
-    return answer if name == "regrad" else f"<answer>{answer}</answer>"
+    return f"{BEGIN[name]}{answer}" if name in BEGIN else f"<answer>{answer}</answer>"
 
 
 def text_of(prompt: Prompt) -> str:
@@ -89,11 +93,8 @@ def test_a_system_asks_guides_and_reads_by_the_kind(name: str, kind: AnswerKind)
     assert evaluate(example, trace).scores["accuracy"] == 1
     prompt, sampling = engine.asked[-1]
     for answer in form.allowed:
-        whole = f"{'' if name == 'regrad' else '<answer>'}{answer}"
-        assert re.match(
-            str(sampling.regex).removeprefix(" "),
-            whole + ("\n" if name == "regrad" else "</answer>"),
-        )
+        whole = said_by(name, answer) + ("\n" if name == "regrad" else "")
+        assert re.match(str(sampling.regex).removeprefix(" "), whole)
         if form.options:
             assert answer in prompt[-1].content
         elif prompt[0].role == "system":

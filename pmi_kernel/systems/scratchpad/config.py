@@ -1,5 +1,6 @@
 """Settings of the scratchpad system."""
 
+from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
@@ -17,6 +18,10 @@ class ScratchpadConfig(ChatConfig, RetrievalConfig):
 
     system: ClassVar[str] = "scratchpad"
     main: ClassVar[tuple[str, ...]] = ("model", "method", "checkpoint", "direct")
+    interactive: ClassVar[Mapping[str, object]] = {
+        **ChatConfig.interactive,
+        "question_first": False,
+    }
 
     method: Literal["zero_shot", "sft", "scratchpad"] = "scratchpad"
     """zero_shot: the model as it is answers at once; sft: one trained to answer at once;

@@ -23,12 +23,13 @@ from pmi_kernel.core.trace import (
 from pmi_kernel.engines.base import Adapter, Engine, Finish, Generation, Sampling
 from pmi_kernel.engines.injected import injected
 from pmi_kernel.lora.weights import LoraWeights
+from pmi_kernel.prompting.actions import value_regex
 from pmi_kernel.prompting.answer import most_tokens
 from pmi_kernel.prompting.messages import copied as pasted
 from pmi_kernel.prompting.messages import plain
 from pmi_kernel.retrieval import Evidence, make_step0_query, retrieve
 from pmi_kernel.systems.branch import Altered
-from pmi_kernel.systems.chat import ChatSystem
+from pmi_kernel.systems.chat import GUIDED_CHARS, GUIDED_TOKENS, ChatSystem
 from pmi_kernel.systems.scratchpad.config import OWN, ScratchpadConfig
 from pmi_kernel.systems.scratchpad.prompts import (
     ANSWER,
@@ -43,6 +44,8 @@ from pmi_kernel.training.checkpoint import Checkpoint, read_checkpoint
 
 DIRECT, SCRATCHPAD = "direct", "scratchpad"
 """Steps: the answer without the evidence, and the evidence that is written down."""
+_EVIDENCE_CHARS = 4_000
+"""Most characters of evidence that guided decoding allows."""
 WHOLE = "model"
 """Folder of a checkpoint that has all weights of a model."""
 
@@ -112,12 +115,22 @@ class ScratchpadSystem(ChatSystem[ScratchpadConfig]):
             task.question, documents, task.form, is_first=self.config.question_first
         )
 
-    def _sampling(self, task: Task, most: int, stop: tuple[str, ...], what: str) -> Sampling:
+    def _sampling(self, task: Task, *, is_written: bool) -> Sampling:
+        """How evidence and answer are decoded, or an answer alone."""
+        config = self.config
+        is_guided = config.action_decoding == "guided"
+        told = value_regex(task.form) or rf"[^\s][^\r\n]{{0,{GUIDED_CHARS - 1}}}"
+        most = most_tokens(task.form, GUIDED_TOKENS if is_guided else config.answer_tokens)
+        regex = f" ({told}){END}"
+        if is_written:
+            most = max(most, config.max_new_tokens)
+            regex = rf"[\s\S]{{1,{_EVIDENCE_CHARS}}}\n{ANSWER} ({told})"
         return Sampling(
             max_tokens=most,
-            temperature=self.config.temperature,
-            stop=stop,
-            seed=stable_seed(self.config.seed, task.id, what),
+            temperature=config.temperature,
+            stop=() if is_written else (END,),
+            regex=regex if is_guided else None,
+            seed=stable_seed(config.seed, task.id, "evidence" if is_written else "answer"),
         )
 
     def _direct(
@@ -125,10 +138,8 @@ class ScratchpadSystem(ChatSystem[ScratchpadConfig]):
     ) -> Step:
         """The step that answers at once."""
         prompt = plain(f"{self._text(task, documents)}\n{ANSWER}")
-        most = most_tokens(task.form, self.config.answer_tokens)
-        output = self.engine.generate(
-            prompt, adapter=adapter, sampling=self._sampling(task, most, (END,), "answer")
-        )
+        sampling = self._sampling(task, is_written=False)
+        output = self.engine.generate(prompt, adapter=adapter, sampling=sampling)
         line = output.text.partition(END)[0].strip()
         return self._answered(task.form, line or None, output, kind, pasted(prompt))
 
@@ -140,7 +151,7 @@ class ScratchpadSystem(ChatSystem[ScratchpadConfig]):
         given = f"{self._text(task, documents)}\n{EVIDENCE}"
         if config.evidence is None:
             prompt = plain(given)
-            sampling = self._sampling(task, config.max_new_tokens, (), "evidence")
+            sampling = self._sampling(task, is_written=True)
             output = self.engine.generate(prompt, adapter=adapter, sampling=sampling)
             written = read_output(output.text)
             yield self._noted(written.evidence, documents, output, pasted(prompt))
@@ -151,10 +162,8 @@ class ScratchpadSystem(ChatSystem[ScratchpadConfig]):
         evidence = config.evidence.strip()
         yield self._noted(evidence, documents, None, "")
         prompt = plain(given + completed(evidence, task.question, task.form))
-        most = most_tokens(task.form, config.answer_tokens)
-        output = self.engine.generate(
-            prompt, adapter=adapter, sampling=self._sampling(task, most, (END,), "answer")
-        )
+        sampling = self._sampling(task, is_written=False)
+        output = self.engine.generate(prompt, adapter=adapter, sampling=sampling)
         line = output.text.partition(END)[0].strip()
         yield self._answered(task.form, line or None, output, StepKind.ANSWER, pasted(prompt))
 
