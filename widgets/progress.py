@@ -7,9 +7,12 @@ from dataclasses import replace
 from typing import Self
 
 from pmi_kernel.core.progress import Phase, Report
+from pmi_kernel.core.visible import visible
 
 _EVERY_S = 0.25
 _MOST_BARS = 32
+_SAID_CHARS = 400
+"""Most characters, the last ones, that are shown of a text while it is generated."""
 _BARS = "▁▂▃▄▅▆▇█"
 
 
@@ -76,7 +79,10 @@ def line(report: Report, losses: Sequence[float] = ()) -> str:
         parts.append(f"{about} {report.left_s:.0f} s left")
     if losses:
         parts.append(f"loss {losses[-1]:.2f} {sparkline(losses)}")
-    return ", ".join(parts)
+    text = ", ".join(parts)
+    if said := report.said.strip():
+        text += f"\n{'…' if len(said) > _SAID_CHARS else ''}{visible(said[-_SAID_CHARS:])}"
+    return text
 
 
 def sparkline(values: Sequence[float]) -> str:

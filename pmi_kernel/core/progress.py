@@ -60,6 +60,8 @@ class Report:
         spent_s: Seconds since the phase began.
         loss_nats: Mean training loss of the step, nats per token; None where none is trained.
         detail: What is done within the phase right now, in words; empty where the phase says it.
+        said: The text that is being generated, as far as it is there; empty where none is, or
+            several are at once.
     """
 
     phase: str
@@ -68,6 +70,7 @@ class Report:
     spent_s: float = 0.0
     loss_nats: float | None = None
     detail: str = ""
+    said: str = ""
 
     @property
     def left_s(self) -> float | None:
@@ -93,13 +96,14 @@ def _said(phase: str, done: int, total: int | None) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """A report on its way, whose loss is asked for only where it is heard; see `Report`."""
+    """A report on its way, whose loss and text are asked for only where heard; see `Report`."""
 
     phase: str
     done: int
     total: int | None
     loss_nats: Callable[[], float] | None = None
     detail: str = ""
+    said: Callable[[], str] | None = None
 
 
 class Watch:
@@ -158,8 +162,9 @@ class Watch:
             return
         self._told_s = now
         loss_nats = None if word.loss_nats is None else word.loss_nats()
+        said = "" if word.said is None else word.said()
         spent_s = now - self._began_s
-        on_report(Report(word.phase, word.done, word.total, spent_s, loss_nats, word.detail))
+        on_report(Report(word.phase, word.done, word.total, spent_s, loss_nats, word.detail, said))
 
 
 class Within(Watch):
@@ -188,7 +193,9 @@ class Within(Watch):
     def tell(self, word: Word) -> None:
         """Pass a report on as what is done within this phase."""
         detail = word.detail or _said(word.phase, word.done, word.total)
-        self._outer.tell(Word(self._phase, self._done, self._total, word.loss_nats, detail))
+        self._outer.tell(
+            Word(self._phase, self._done, self._total, word.loss_nats, detail, word.said)
+        )
 
 
 class _Batch(Watch):
@@ -227,6 +234,7 @@ def at(
     total: int | None = None,
     *,
     loss_nats: Callable[[], float] | None = None,
+    said: Callable[[], str] | None = None,
 ) -> None:
     """Report how far a phase is.
 
@@ -235,6 +243,7 @@ def at(
         done: How much of it.
         total: Of how much, at most; None where that is not known.
         loss_nats: Returns the training loss; asked only where somebody hears it.
+        said: Returns the text that is being generated; the same.
 
     Raises:
         Stopped: A stop was asked for.
@@ -243,7 +252,7 @@ def at(
     if watch is None:
         return
     if watch.is_heard:
-        watch.tell(Word(phase, done, total, loss_nats))
+        watch.tell(Word(phase, done, total, loss_nats, said=said))
     if watch.is_stopping:
         raise Stopped
 

@@ -1,6 +1,7 @@
 """Row-wise control of `generate`: each row has its own stops, limit, draws and grammar."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -88,7 +89,8 @@ class RowControl(LogitsProcessor):
         for row, tokens in enumerate(new):
             if row not in self._ends and (finish := self._finish(row, tokens)):
                 self._ends[row] = (len(tokens), finish)
-        progress.at(progress.Phase.GENERATING, len(self._logprobs), self._most_tokens)
+        said = partial(self._loaded.chat.decode, new[0]) if len(new) == 1 else None
+        progress.at(progress.Phase.GENERATING, len(self._logprobs), self._most_tokens, said=said)
         return torch.tensor([row in self._ends for row in range(len(new))], device=input_ids.device)
 
     def _finish(self, row: int, tokens: list[int]) -> Finish | None:

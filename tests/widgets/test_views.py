@@ -201,6 +201,9 @@ def test_a_line_says_how_far_it_is_and_what_is_left() -> None:
     )
     generating = Report(Phase.GENERATING, 4, 8, spent_s=3.0)
     assert line(generating) == "generating token 4 of 8, 3 s, at most 3 s left"
+    written = Report(Phase.GENERATING, 4, 8, spent_s=3.0, said="Ada plays\nthe \x1b oboe ")
+    assert line(written).splitlines()[1:] == ["Ada plays", "the \\x1b oboe"]
+    assert line(Report(Phase.GENERATING, said="a" * 999)).count("a") < 500
     assert line(Report(Phase.LOADING)) == "loading the model, 0 s"
     assert len(sparkline([1.0] * 1_000)) <= 32
     assert sparkline([0.0, float("nan"), float("inf")]) == "▁"
