@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from widgets.latent_curves import LatentCurves
     from widgets.mixer import MemoryMixer
     from widgets.monitor import JobMonitor
+    from widgets.position_curve import PositionCurve
     from widgets.replay import Replay
     from widgets.runs_view import RunsView
     from widgets.setup import Setup
@@ -31,6 +32,7 @@ __all__ = [
     "JobMonitor",
     "LatentCurves",
     "MemoryMixer",
+    "PositionCurve",
     "Replay",
     "RunCharts",
     "RunsView",
@@ -48,6 +50,7 @@ _HOMES = {
     "JobMonitor": "widgets.monitor",
     "LatentCurves": "widgets.latent_curves",
     "MemoryMixer": "widgets.mixer",
+    "PositionCurve": "widgets.position_curve",
     "Replay": "widgets.replay",
     "RunsView": "widgets.runs_view",
     "RunCharts": "widgets.charts",
