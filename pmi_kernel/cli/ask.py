@@ -1,6 +1,5 @@
 """`pmi ask`: one question after the other, of one system or of several side by side."""
 
-import argparse
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
@@ -9,10 +8,10 @@ from typing import Annotated
 
 from pydantic import Field
 
-from pmi_kernel.cli.evaluate import INTERRUPTED
+from pmi_kernel.cli.evaluate import INTERRUPTED, system_asked
 from pmi_kernel.cli.flags import parse_settings, with_defaults
 from pmi_kernel.cli.terminal import hear, say
-from pmi_kernel.core.errors import ConfigError, EngineError, SettingsError
+from pmi_kernel.core.errors import ConfigError, EngineError
 from pmi_kernel.core.settings import Settings, SystemConfig
 from pmi_kernel.core.system import System
 from pmi_kernel.core.task import Example, Gold, Task, titled
@@ -51,12 +50,7 @@ def ask(words: list[str]) -> int:
     """Ask questions one by one."""
     from pmi_kernel.data import load_stream
 
-    choose = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    choose.add_argument("--system", default="pmi")
-    name = choose.parse_known_args(words)[0].system
-    if name not in SYSTEMS:
-        raise SettingsError({"system": f"there is none called {name} ({', '.join(SYSTEMS)})"})
-    kind = config_class(name)
+    name, kind = system_asked(words)
     config, asked = parse_settings(
         {"system": with_defaults(kind, kind.interactive), "asked": _Asked},
         words,

@@ -35,12 +35,7 @@ def run(words: list[str]) -> int:
     from pmi_kernel.runs import RunSettings
     from pmi_kernel.runs.files import RECORD
 
-    choose = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    choose.add_argument("--system", default="pmi")
-    name = choose.parse_known_args(words)[0].system
-    if name not in SYSTEMS:
-        raise SettingsError({"system": f"there is none called {name} ({', '.join(SYSTEMS)})"})
-    kind = config_class(name)
+    name, kind = system_asked(words)
     config, settings, asked = parse_settings(
         {"system": kind, "run": RunSettings, "asked": _Asked},
         words,
@@ -52,6 +47,20 @@ def run(words: list[str]) -> int:
     if is_given(words, asked, RECORD.at(settings.out)):
         return _finish_run(settings, config)
     return refuse(_would_run(settings, config))
+
+
+def system_asked(words: list[str]) -> tuple[str, type[SystemConfig]]:
+    """Return the name and the settings of the system that `--system` asks for, pmi by default.
+
+    Raises:
+        SettingsError: There is no such system.
+    """
+    choose = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    choose.add_argument("--system", default="pmi")
+    name = choose.parse_known_args(words)[0].system
+    if name not in SYSTEMS:
+        raise SettingsError({"system": f"there is none called {name} ({', '.join(SYSTEMS)})"})
+    return name, config_class(name)
 
 
 def _would_run(settings: Any, config: SystemConfig) -> dict[str, str]:

@@ -23,6 +23,7 @@ from transformers import (
 from pmi_kernel.core.errors import ConfigError
 from pmi_kernel.systems.latent_t5.model import Attention, BaselineT5, LatentT5, Shape
 from pmi_kernel.systems.latent_t5.training import OWN, TINY
+from pmi_kernel.training.taking import take
 
 _MODEL, _WEIGHTS = "model.json", "weights.safetensors"
 _TOKENIZER, _ENCODER_TOKENIZER = "tokenizer", "encoder_tokenizer"
@@ -264,14 +265,4 @@ def _take(model: nn.Module, folder: Path) -> None:
         found: Mapping[str, Tensor] = load_file(path)
     except (OSError, SafetensorError) as error:
         raise ConfigError(f"{path} cannot be read ({error})") from None
-    mine = dict(model.named_parameters())
-    if mine.keys() != found.keys():
-        name = next(iter(sorted(mine.keys() ^ found.keys())))
-        raise ConfigError(f"{path}: {name} is missing, or is none of this model's")
-    for name, tensor in mine.items():
-        if tensor.shape != found[name].shape:
-            raise ConfigError(
-                f"{path}: {name} is {list(found[name].shape)} there, {list(tensor.shape)} here"
-            )
-        with torch.no_grad():
-            tensor.copy_(found[name])
+    take(dict(model.named_parameters()), found, path)

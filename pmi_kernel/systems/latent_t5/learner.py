@@ -3,7 +3,7 @@
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from random import Random
@@ -240,12 +240,8 @@ class T5Learner(ABC, Generic[Config]):
         return {"loss": self._answer_loss(batch)}
 
     def _copy_losses(self, asked: Sequence[_Asked], batch: _Batch) -> dict[str, Tensor]:
-        """Those of saying again what T5 has read."""
-        rows, cut = tokens(
-            self.built.tokenizer, [one.target for one in asked], self.config.max_answer_tokens
-        )
-        read = padded(rows, self.built.tokenizer.pad_token_id, self.device)
-        loss = self._answer_loss(_Batch(BaselineT5.encode(self.model, *read), batch.labels, cut))
+        """Those of saying again what was read."""
+        loss = self._answer_loss(batch)
         return {"loss": loss, "copy_loss": loss}
 
     def _answer_loss(self, batch: _Batch) -> Tensor:
@@ -385,8 +381,16 @@ class LatentT5Learner(T5Learner[LatentT5Training]):
         )
 
     def _copy_losses(self, asked: Sequence[_Asked], batch: _Batch) -> dict[str, Tensor]:
-        """Those of saying again what T5 has read, and what is behind the latents."""
-        copied, answer = super()._copy_losses(asked, batch)["loss"], self._answer_loss(batch)
+        """Those of saying again what T5 reads itself, and what is behind the latents."""
+        rows, _ = tokens(
+            self.built.tokenizer, [one.target for one in asked], self.config.max_answer_tokens
+        )
+        read = padded(rows, self.built.tokenizer.pad_token_id, self.device)
+        encoded = BaselineT5.encode(self.model, *read)
+        copied, answer = (
+            self._answer_loss(replace(batch, encoded=encoded)),
+            self._answer_loss(batch),
+        )
         return {"loss": copied + answer, "copy_loss": copied, "answer_loss": answer}
 
     def _losses(self, batch: _Batch) -> dict[str, Tensor]:

@@ -40,6 +40,7 @@ from pmi_kernel.systems.regrad.rehearsal import Rehearsed, rehearsal
 from pmi_kernel.systems.regrad.training import RegradTraining
 from pmi_kernel.training.checkpoint import read_checkpoint
 from pmi_kernel.training.learner import Evaluated, Group, Sample
+from pmi_kernel.training.taking import take
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,18 +177,8 @@ class RegradLearner:
     def load(self, folder: Path) -> None:
         """See `Learner.load`."""
         start = Start.load(folder)
-        for mine, found in ((self.theta, start.theta), (self.steps, start.steps)):
-            if mine.keys() != found.keys():
-                name = next(iter(mine.keys() ^ found.keys()))
-                raise ConfigError(f"{folder}: {name} is missing, or is none of this training's")
-            for name, tensor in mine.items():
-                if tensor.shape != found[name].shape:
-                    raise ConfigError(
-                        f"{folder}: {name} is {list(found[name].shape)} there, "
-                        f"{list(tensor.shape)} here"
-                    )
-                with torch.no_grad():
-                    tensor.copy_(found[name])
+        take(self.theta, start.theta, folder)
+        take(self.steps, start.steps, folder)
 
     def facts(self) -> Mapping[str, object]:
         """See `Learner.facts`."""

@@ -30,6 +30,7 @@ from pmi_kernel.systems.scratchpad.system import SCRATCHPAD, WHOLE, ScratchpadSy
 from pmi_kernel.systems.scratchpad.training import ScratchpadTraining
 from pmi_kernel.training.checkpoint import read_checkpoint
 from pmi_kernel.training.learner import Evaluated, Group, Sample
+from pmi_kernel.training.taking import take
 
 _TOGETHER = 256
 """Places whose logits are there at once: a vocabulary is wide, and a sample long."""
@@ -204,7 +205,7 @@ class ScratchpadLearner:
             raise ConfigError(f"{folder}: no LoRA can be read from it ({error})") from None
         tensors = {f"{name}{A}": one for name, one in found.a.items()}
         tensors |= {f"{name}{B}": one for name, one in found.b.items()}
-        _take(self.theta, tensors, folder)
+        take(self.theta, tensors, folder)
 
     def facts(self) -> Mapping[str, object]:
         """See `Learner.facts`."""
@@ -261,7 +262,7 @@ class ScratchpadLearner:
         for path in sorted(folder.glob("*.safetensors")):
             found |= load_file(path)
         mine = dict(self.model.named_parameters())
-        _take(mine, {name: one for name, one in found.items() if name in mine}, folder)
+        take(mine, {name: one for name, one in found.items() if name in mine}, folder)
 
 
 def _summed(
@@ -275,19 +276,6 @@ def _sizes(batch: Rows) -> Int64[Tensor, " rows"]:
     """Tokens of each row: one more than the last place whose next token carries loss."""
     places = torch.arange(1, batch.ids.shape[1] + 1, device=batch.ids.device)
     return (batch.chosen * places).amax(1) + 1
-
-
-def _take(mine: Mapping[str, Tensor], found: Mapping[str, Tensor], folder: Path) -> None:
-    if mine.keys() != found.keys():
-        name = min(mine.keys() ^ found.keys())
-        raise ConfigError(f"{folder}: {name} is missing, or is none of this training's")
-    for name, tensor in mine.items():
-        if tensor.shape != found[name].shape:
-            raise ConfigError(
-                f"{folder}: {name} is {list(found[name].shape)} there, {list(tensor.shape)} here"
-            )
-        with torch.no_grad():
-            tensor.copy_(found[name])
 
 
 def _recall(step: Step, example: Example) -> float:
