@@ -43,9 +43,7 @@ def test_gold_never_reaches_a_system_with_a_model(
     name: str, sample: list[Example], engine: Engine, trained: Path
 ) -> None:
     few = {"shots": 0, "answer_tokens": 8, "max_new_tokens": 8}
-    few |= {"regrad": {"checkpoint": str(trained)}, "scratchpad": {"checkpoint": "none"}}.get(
-        name, {}
-    )
+    few |= {"checkpoint": str(trained)} if name == "regrad" else {}
     taken = {k: v for k, v in few.items() if k in config_class(name).model_fields}
     system = open_system(config(name, **taken), engine)
     junk = dataclasses.replace(sample[0], gold=JUNK)

@@ -42,10 +42,18 @@ LOOK = {
         "print(len(curves.points), *(str(step.kind) for step in view.traces[0].steps))",
         "7 search encode select closed answer",
     ),
+    "07_scratchpad": (
+        "view.run()\nview.wait()\ncurve.wait()\njob.cancel(is_forced=True, wait_s=60)\n"
+        "print(len(curve.runs), *(str(step.kind) for step in view.traces[0].steps))",
+        "4 search direct scratchpad answer",
+    ),
 }
 """What is waited for and looked at in the end; the notebooks' own cells do not block."""
 
-SETTINGS = re.compile(r'(?<!Train)Config\(|RegradTraining\(|Setup\(\s*"(?:sample|world:[^"]*)",')
+SETTINGS = re.compile(
+    r'(?<!Train)Config\(|RegradTraining\(|Setup\(\s*"(?:sample|world:[^"]*)",'
+    r'|preset\(\s*"scratchpad", "\w+",|build_samples\(load_examples\("[^"]*"\), None,'
+)
 """Where a notebook says which model it uses."""
 NO_OTHER_MODEL = ("00_start_here", "06_latent_bottleneck")
 """Notebooks that name no model: the one starts no system, the other's comes with the workbench."""

@@ -8,10 +8,6 @@ from pydantic import Field
 from pmi_kernel.retrieval.config import RetrievalConfig
 from pmi_kernel.systems.config import ChatConfig
 
-METHODS = ("zero_shot", "sft", "scratchpad")
-OWN = {"sft": "scratchpad-smollm2-sft", "scratchpad": "scratchpad-smollm2"}
-"""The checkpoints that come with the workbench, for the embedded model, by method."""
-
 
 class ScratchpadConfig(ChatConfig, RetrievalConfig):
     """Read all documents, write down the evidence, answer."""
@@ -26,9 +22,9 @@ class ScratchpadConfig(ChatConfig, RetrievalConfig):
     method: Literal["zero_shot", "sft", "scratchpad"] = "scratchpad"
     """zero_shot: the model as it is answers at once; sft: one trained to answer at once;
     scratchpad: one trained to write down the evidence first."""
-    checkpoint: str = ""
-    """A checkpoint of `pmi train scratchpad` (a folder; of a training its best one); by default the
-    workbench's own of the method; none: the model as it is."""
+    checkpoint: str = "none"
+    """A checkpoint of `pmi train scratchpad` (a folder; of a training its best one), or none: the
+    model as it is."""
     retriever: Literal["overlap", "bm25", "given", "corpus"] = "given"
     """Which documents are read: the question's own as they are given, or ranked by overlap or
     bm25; or corpus: passages of an index."""
@@ -53,5 +49,5 @@ class ScratchpadConfig(ChatConfig, RetrievalConfig):
     @property
     def trained(self) -> str:
         """Name of the checkpoint; empty where the model is as it is."""
-        name = self.checkpoint or OWN.get(self.method, "none")
-        return "" if name == "none" or self.method == "zero_shot" else name
+        is_as_it_is = self.checkpoint == "none" or self.method == "zero_shot"
+        return "" if is_as_it_is else self.checkpoint

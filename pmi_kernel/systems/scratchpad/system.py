@@ -8,7 +8,6 @@ from pathlib import Path
 
 from pmi_kernel.core.answers import AnswerForm
 from pmi_kernel.core.errors import ConfigError
-from pmi_kernel.core.places import resource
 from pmi_kernel.core.settings import stable_seed
 from pmi_kernel.core.system import Field, FieldKind
 from pmi_kernel.core.task import Paragraph, Task
@@ -30,7 +29,7 @@ from pmi_kernel.prompting.messages import plain
 from pmi_kernel.retrieval import Evidence, make_step0_query, retrieve
 from pmi_kernel.systems.branch import Altered
 from pmi_kernel.systems.chat import GUIDED_CHARS, GUIDED_TOKENS, ChatSystem
-from pmi_kernel.systems.scratchpad.config import OWN, ScratchpadConfig
+from pmi_kernel.systems.scratchpad.config import ScratchpadConfig
 from pmi_kernel.systems.scratchpad.prompts import (
     ANSWER,
     END,
@@ -258,16 +257,14 @@ class ScratchpadSystem(ChatSystem[ScratchpadConfig]):
 
 
 def find_checkpoint(name: str) -> Checkpoint:
-    """Return a checkpoint by its name: one that comes with the workbench, or a folder.
+    """Return a checkpoint by its folder.
 
     Raises:
         ConfigError: There is none, or it is torn, altered or another system's.
     """
-    is_own = name in OWN.values()
-    path = resource("data") / "checkpoints" / name if is_own else Path(name)
-    if not path.is_dir():
+    if not Path(name).is_dir():
         raise ConfigError(f"checkpoint {name!r}: there is no such folder")
-    return read_checkpoint(path, system="scratchpad")
+    return read_checkpoint(Path(name), system="scratchpad")
 
 
 def read_adapter(name: str, found: Checkpoint, served: Mapping[str, str]) -> LoraWeights:
