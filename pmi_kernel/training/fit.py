@@ -14,6 +14,7 @@ from pmi_kernel.jobs.status import State
 from pmi_kernel.training import checkpoint
 from pmi_kernel.training.config import TrainConfig
 from pmi_kernel.training.learner import Learner
+from pmi_kernel.training.memory import keep_freed_memory
 from pmi_kernel.training.order import samples
 from pmi_kernel.training.processes import Processes
 from pmi_kernel.training.random import draws_undone, load_random, save_random, seed_all
@@ -73,6 +74,8 @@ class _Training:
     ) -> None:
         self.learner, self.config, self.out, self.job, self.say = learner, config, out, job, say
         self.processes = processes = Processes(config.device)
+        if processes.device.type == "cpu":
+            keep_freed_memory()
         self.total = num_steps(config, learner.num_samples)
         self.share, left = divmod(config.batch, processes.count)
         if left or self.share % config.accumulation:

@@ -315,3 +315,11 @@ def test_two_processes_train_as_one_does_with_two_micro_batches(tmp_path: Path, 
     assert json.loads((two / "config.json").read_text())["machine"]["processes"] == 2
     with pytest.raises(ConfigError, match="processes: 2 there, 1 here"):
         fit(Regression(is_certain=True), config.but(accumulation=1), two)
+
+
+def test_memory_that_is_freed_is_kept_where_the_c_library_can() -> None:
+    import platform
+
+    from pmi_kernel.training.memory import keep_freed_memory
+
+    assert keep_freed_memory() is (platform.libc_ver()[0] == "glibc")

@@ -48,20 +48,30 @@ def gold_text(example: Example) -> str:
 
 
 def trimmed(example: Example, most: int | None) -> tuple[Paragraph, ...]:
-    """Return a context's supporting paragraphs and the first of the others, in their order.
+    """Return a context's supporting paragraphs and the most confusing others, in their order.
+
+    Those are the ones whose titles, and then texts, are spelled most like the question (in runs of
+    four letters); so a small context is not an easy one.
 
     Args:
         example: Whose.
         most: Paragraphs, supporting ones in any case; None for all.
     """
     context, related = example.task.context, example.gold.passages
-    if most is None:
+    if most is None or len(context) <= most:
         return context
-    others = most - sum(one.title in related for one in context)
-    kept = []
-    for one in context:
-        if one.title not in related:
-            others -= 1
-        if one.title in related or others >= 0:
-            kept.append(one)
-    return tuple(kept)
+    asked = _runs(example.task.question)
+
+    def alike(place: int) -> tuple[int, int]:
+        paragraph = context[place]
+        return -len(asked & _runs(paragraph.title)), -len(asked & _runs(paragraph.text))
+
+    places = [at for at, one in enumerate(context) if one.title in related]
+    others = [at for at, one in enumerate(context) if one.title not in related]
+    kept = {*places, *sorted(others, key=alike)[: max(0, most - len(places))]}
+    return tuple(one for at, one in enumerate(context) if at in kept)
+
+
+def _runs(text: str) -> set[str]:
+    letters = f" {text.lower()}"  # a word's beginning is a run too
+    return {letters[at : at + 4] for at in range(len(letters) - 3)}

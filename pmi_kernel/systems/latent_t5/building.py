@@ -122,6 +122,7 @@ def build(
     seed: int,
     encoder: str = "",
     shape: Shape | None = None,
+    tokenizer_of: Path | None = None,
 ) -> Built:
     """Return a model to be trained.
 
@@ -132,13 +133,19 @@ def build(
         seed: Seeds random weights.
         encoder: The context encoder: t5 for T5's own, a folder or a Hub name; empty for none.
         shape: Of the selector, where there is an encoder.
+        tokenizer_of: A checkpoint whose tokenizer is taken where t5 is tiny, as its weights are to
+            be.
 
     Raises:
         ConfigError: A model cannot be loaded, or they do not fit each other.
     """
     torch.manual_seed(seed)
     if t5 == TINY:
-        tokenizer = train_tokenizer(texts)
+        tokenizer = (
+            train_tokenizer(texts)
+            if tokenizer_of is None
+            else AutoTokenizer.from_pretrained(tokenizer_of / _TOKENIZER, local_files_only=True)
+        )
         model: Any = T5ForConditionalGeneration(_tiny_config(tokenizer))
         for block in model.decoder.block:
             attention = block.layer[1].EncDecAttention

@@ -120,16 +120,15 @@ class T5Learner(ABC, Generic[Config]):
         self._data = load_stream(config.data)
         self.num_samples = len(self._data) // config.questions
         self._dev = load_examples(config.eval_data)[: config.eval_questions]
-        self.built = self._build(self._texts())
+        found = read_checkpoint(Path(config.init), system=self.system) if config.init else None
+        self.built = self._build(self._texts(), found.folder if found else None)
         self.model = self.built.model.to(self.device)
-        self._init_sha256 = ""
-        if config.init:
-            found = read_checkpoint(Path(config.init), system=self.system)
+        if found:
             self.load(found.folder)
-            self._init_sha256 = found.sha256
+        self._init_sha256 = found.sha256 if found else ""
 
     @abstractmethod
-    def _build(self, texts: Iterator[str]) -> Built: ...
+    def _build(self, texts: Iterator[str], tokenizer_of: Path | None) -> Built: ...
 
     @abstractmethod
     def groups(self) -> Sequence[Group]:
@@ -290,10 +289,10 @@ class BaselineT5Learner(T5Learner[BaselineT5Training]):
         """See `Learner.groups`."""
         return [Group("t5", dict(self.model.named_parameters()))]
 
-    def _build(self, texts: Iterator[str]) -> Built:
+    def _build(self, texts: Iterator[str], tokenizer_of: Path | None) -> Built:
         config = self.config
         limits = Limits(config.max_input_tokens, 0, config.max_answer_tokens)
-        return build(config.t5, limits, texts, seed=config.seed)
+        return build(config.t5, limits, texts, seed=config.seed, tokenizer_of=tokenizer_of)
 
     def _batch(self, asked: Sequence[_Asked]) -> _Batch:
         rows, cut = tokens(
@@ -334,7 +333,7 @@ class LatentT5Learner(T5Learner[LatentT5Training]):
             self.model.t5.requires_grad_(True)
         return {**found, "gate": cast("LatentT5", self.model).gate}
 
-    def _build(self, texts: Iterator[str]) -> Built:
+    def _build(self, texts: Iterator[str], tokenizer_of: Path | None) -> Built:
         config = self.config
         return build(
             config.t5,
@@ -350,6 +349,7 @@ class LatentT5Learner(T5Learner[LatentT5Training]):
                 config.latents == "asked",
                 config.init_gate,
             ),
+            tokenizer_of=tokenizer_of,
         )
 
     def _batch(self, asked: Sequence[_Asked]) -> _Batch:

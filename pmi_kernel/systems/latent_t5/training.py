@@ -74,8 +74,8 @@ class T5Training(Settings):
     questions: _Count = 1
     """Questions of a sample, so many of the data in a row; those about one context share it."""
     paragraphs: tuple[_Count, ...] = ()
-    """Most paragraphs of a context, at first and after each of grow_at: what supports the answers,
-    then the first others. None: all of them."""
+    """Most paragraphs of a context, at first and after each of grow_at: what supports the answer,
+    then the others that are spelled most like the question. None: all of them."""
     grow_at: tuple[_Tokens, ...] = ()
     """Steps at which contexts grow, one fewer than paragraphs."""
     quote: Annotated[float, Field(ge=0, le=1)] = 0.0

@@ -164,9 +164,13 @@ def test_the_baseline_reads_as_much_as_fits_and_counts_the_rest() -> None:
 
 
 def test_weights_to_begin_with_are_those_of_a_checkpoint(asked: str) -> None:
-    learner = LatentT5Learner(ASKED.but(init=asked, seed=5))
+    other = "world:split=train,n=90,seed=3,paragraphs=2"
+    learner = LatentT5Learner(ASKED.but(init=asked, seed=5, data=other, questions=1))
     found = weights(read_checkpoint(Path(asked)).folder)
     assert all(torch.equal(one, found[name]) for name, one in learner.model.named_parameters())
+    own = LatentT5Learner(ASKED)
+    words = "Where does Ada Brook live?"
+    assert learner.built.tokenizer(words).input_ids == own.built.tokenizer(words).input_ids
     with pytest.raises(ConfigError, match="selector"):
         LatentT5Learner(ASKED.but(init=asked, num_latents=8))
 

@@ -187,6 +187,14 @@ def test_a_trimmed_context_keeps_what_supports() -> None:
         assert trimmed(example, None) == example.task.context
 
 
+def test_a_trimmed_context_is_a_confusing_one() -> None:
+    [example] = load_examples("world:split=dev,n=1,paragraphs=10")
+    root = example.task.question.removesuffix("?").split()[-1]
+    kept = trimmed(example, 3)
+    assert all(root in paragraph.title for paragraph in kept)
+    assert not all(root in paragraph.title for paragraph in example.task.context)
+
+
 def test_what_is_saved_is_what_is_loaded(tmp_path: Path, made: Built) -> None:
     made.save(tmp_path)
     again = load(tmp_path)
