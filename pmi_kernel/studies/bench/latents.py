@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch.profiler import ProfilerActivity, profile
 
+from pmi_kernel.core.errors import ConfigError
 from pmi_kernel.core.task import Task
 from pmi_kernel.episodes.episode import Episode
 from pmi_kernel.reports.intervals import Interval, share_interval
@@ -32,9 +33,9 @@ _ANSWER_TOKENS = 8
 
 
 def latents(
-    asked: str = "latent-t5-tiny",
-    blind: str = "latent-t5-tiny-blind",
-    baseline: str = "baseline-t5-tiny",
+    asked: str = "",
+    blind: str = "",
+    baseline: str = "",
     n: int = 200,
     seed: int = 1,
     timed: int = 12,
@@ -49,14 +50,16 @@ def latents(
     asked once (first), asked again (more), and the baseline, none of them cutting anything off.
 
     Args:
-        asked: Checkpoint whose latents look at the question; empty for none.
-        blind: Checkpoint whose latents do not; empty for none.
-        baseline: Checkpoint of the baseline; empty for none.
+        asked: Checkpoint whose latents look at the question; these two or one of them.
+        blind: Checkpoint whose latents do not.
+        baseline: Checkpoint of the baseline, beside them.
         n: Questions of each kind.
         seed: Of the worlds; the training's evaluations had 0.
         timed: Questions that are timed at each length.
         out: Write the figures here too, as JSON.
     """
+    if not asked and not blind:
+        raise ConfigError("name a checkpoint with --asked or --blind, as pmi train latent_t5 makes")
     figures: dict[str, float] = {"n": n}
     of_latents = {
         name: LatentT5System(LatentT5Config(checkpoint=checkpoint))

@@ -15,7 +15,7 @@ class T5Config(SystemConfig, RetrievalConfig):
     main: ClassVar[tuple[str, ...]] = ("checkpoint",)
 
     checkpoint: str = ""
-    """What answers: the folder of a checkpoint or of a training, or one of the workbench's own."""
+    """What answers: the folder of a checkpoint, or of a training (`pmi train`)."""
     device: str = "auto"
     """cpu, cuda, cuda:1, ..., or auto: CUDA where there is one."""
     retriever: Literal["overlap", "bm25", "given", "corpus"] = "given"
@@ -41,10 +41,6 @@ class BaselineT5Config(T5Config):
 
     system: ClassVar[str] = "baseline_t5"
 
-    checkpoint: str = "baseline-t5-tiny"
-    """What answers: the folder of a checkpoint or of a training; or baseline-t5-tiny, which comes
-    with the workbench."""
-
 
 class LatentT5Config(T5Config):
     """A context compressed to a few latent vectors, and a T5 that sees nothing else of it."""
@@ -52,9 +48,6 @@ class LatentT5Config(T5Config):
     system: ClassVar[str] = "latent_t5"
     main: ClassVar[tuple[str, ...]] = ("checkpoint", "gate", "num_latents")
 
-    checkpoint: str = "latent-t5-tiny"
-    """What answers: the folder of a checkpoint or of a training; or latent-t5-tiny (its latents
-    look at the question) or latent-t5-tiny-blind, which come with the workbench."""
     gate: Annotated[float, Field(ge=-1, le=1)] | None = None
     """How much of the latents the decoder sees; None: as it was learned (tanh of a number). With 0
     it sees nothing of the context."""

@@ -16,7 +16,6 @@ from torch import Tensor
 from pmi_kernel.core import progress
 from pmi_kernel.core.answers import AnswerForm
 from pmi_kernel.core.errors import ConfigError, EngineError
-from pmi_kernel.core.places import resource
 from pmi_kernel.core.probe import GoldScore
 from pmi_kernel.core.system import Field, FieldKind, Question, Reply
 from pmi_kernel.core.task import Paragraph, Task
@@ -51,8 +50,6 @@ Config = TypeVar("Config", bound=T5Config)
 
 ENCODE, SELECT, CLOSED = "encode", "select", "closed"
 """Steps: the context is read; it is compressed; the question is answered with the gate closed."""
-
-_OWN = ("latent-t5-tiny", "latent-t5-tiny-blind", "baseline-t5-tiny")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -423,10 +420,11 @@ class LatentT5System(T5System[LatentT5Config]):
 
 
 def _open(system: str, name: str, device: str) -> Loaded:
-    path = resource("data") / "checkpoints" / name if name in _OWN else Path(name)
-    if not path.is_dir():
+    if not name:
+        raise ConfigError(f"checkpoint: name the folder of one, as `pmi train {system}` makes them")
+    if not Path(name).is_dir():
         raise ConfigError(f"checkpoint {name!r}: there is no such folder")
-    found = read_checkpoint(path, system=system)
+    found = read_checkpoint(Path(name), system=system)
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
