@@ -70,6 +70,16 @@ def engine_name(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="session")
+def t5_checkpoints(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """A checkpoint of each system that cannot be opened without one; it has learned nothing."""
+    from tests.systems.latent_t5.conftest import ASKED, BASELINE, trained_in
+
+    folder = tmp_path_factory.mktemp("t5")
+    learners = {"latent_t5": ASKED, "baseline_t5": BASELINE}
+    return {name: trained_in(folder / name, learner) for name, learner in learners.items()}
+
+
+@pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A model for where the model is not the point; see `tests.tiny`."""
     from tests.tiny import write_tiny_model  # with torch, which most tests do without

@@ -174,7 +174,7 @@ def test_a_wheels_lab_serves_a_copy_of_the_notebooks(
     copies = {path.relative_to(tmp_path / "mine") for path in (tmp_path / "mine").rglob("*.json*")}
     assert Path("runs/example/episode_trace.jsonl") in copies
     assert Path("runs/example_study/study.json") in copies
-    assert len(list((tmp_path / "mine/notebooks").iterdir())) == 6
+    assert len(list((tmp_path / "mine/notebooks").iterdir())) == 8
 
 
 def test_a_lab_without_notebooks_says_how_to_have_them(home: Path, tmp_path: Path) -> None:

@@ -51,17 +51,18 @@ def build_towns(tmp_path: Path, *more: CorpusPassage) -> None:
 
 
 def searching(system: str, **more: object) -> dict[str, object]:
-    scripted = {} if system == "lexical" else {"engine": "scripted"}
+    scripted = {"engine": "scripted"} if "engine" in config_class(system).model_fields else {}
     learns = {"train_mem": True} if system == "pmi" else {}
     return {"retriever": "corpus", "index": "towns", **scripted, **learns, **more}
 
 
 @pytest.mark.parametrize("system", SEARCHES)
 def test_any_system_searches_a_corpus_and_records_its_hash(
-    tmp_path: Path, questions: Path, system: str
+    tmp_path: Path, questions: Path, system: str, t5_checkpoints: dict[str, str]
 ) -> None:
     build_towns(tmp_path)
-    config = config_class(system)(**searching(system))
+    trained = {"checkpoint": t5_checkpoints[system]} if system in t5_checkpoints else {}
+    config = config_class(system)(**searching(system, **trained))
     outcome = run(RunSettings(data=str(questions), out=tmp_path / "run"), config)
     assert outcome.summary["num_errors"] == 0
     traces = list(read_records(Trace, tmp_path / "run" / "episode_trace.jsonl"))
@@ -121,7 +122,8 @@ def test_a_wrong_passage_of_a_corpus_does_not_tell_the_answer(tmp_path: Path) ->
 def test_an_index_that_is_not_there_is_told_of_before_a_model_loads(
     tmp_path: Path, questions: Path, system: str
 ) -> None:
-    model = {} if system == "lexical" else {"model": "nowhere/to/be/found"}
+    fields = config_class(system).model_fields
+    model = {name: "nowhere/to/be/found" for name in ("model", "checkpoint") if name in fields}
     config = config_class(system)(retriever="corpus", index="none", **model)
     with pytest.raises(ConfigError, match="there is no index 'none'"):
         open_system(config)

@@ -17,17 +17,14 @@ from pmi_kernel.episodes.episode import Episode, evaluate
 from pmi_kernel.retrieval.config import RetrievalConfig
 from pmi_kernel.retrieval.foreseen import foreseen
 from pmi_kernel.systems import SYSTEMS, config_class, open_system
-from tests.systems.latent_t5.conftest import ASKED, BASELINE, trained_in
 
 JUNK = Gold(("junk", "no"), (SupportingFact("nowhere", 99),))
 TRAINED: dict[str, Mapping[str, object]] = {"pmi": {"train_mem": True, "mem_steps": 2}}
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _what_needs_a_checkpoint_has_one(tmp_path_factory: pytest.TempPathFactory) -> None:
-    folder = tmp_path_factory.mktemp("trained")
-    for name, learner in (("latent_t5", ASKED), ("baseline_t5", BASELINE)):
-        checkpoint = trained_in(folder / name, learner)
+def _what_needs_a_checkpoint_has_one(t5_checkpoints: dict[str, str]) -> None:
+    for name, checkpoint in t5_checkpoints.items():
         TRAINED[name] = {"checkpoint": checkpoint, "device": "cpu"}
 
 

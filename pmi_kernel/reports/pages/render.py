@@ -133,7 +133,8 @@ def static_html(nodes: Sequence[Node]) -> str:
 def _style() -> str:
     """The style sheet without comments and indentation: it is in every page."""
     text = re.sub(r"/\*.*?\*/", "", STYLE.read_text(encoding="utf-8"), flags=re.DOTALL)
-    return re.sub(r"\s*([{};])\s*", r"\1", re.sub(r"\s+", " ", text)).strip()
+    bare = re.sub(r"\s*([{};,])\s*", r"\1", re.sub(r"\s+", " ", text))
+    return bare.replace(": ", ":").strip()
 
 
 def _script(path: Path) -> str:

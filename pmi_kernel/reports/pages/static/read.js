@@ -142,16 +142,13 @@ var pmiReading = (root) => {
   /** Shows where one latent looked, or all of them together; the darkest word is the most looked at. */
   const heat = (slider) => {
     const map = slider.closest("[data-heat]");
-    const all = JSON.parse(map.dataset.heat);
-    const at = slider.valueAsNumber;
-    const each = at ? all[at - 1] : all[0].map((_, word) => all.reduce((sum, row) => sum + row[word], 0));
+    const all = JSON.parse(map.dataset.heat), at = slider.valueAsNumber;
+    const each = at ? all[at - 1] : all.reduce((sums, row) => sums.map((sum, i) => sum + row[i]));
     const most = Math.max(...each) || 1;
-    map.querySelectorAll("bdi > span").forEach((word, place) => {
-      word.style.setProperty("--heat", (each[place] / most).toFixed(2));
+    map.querySelectorAll("bdi > span").forEach((word, i) => {
+      word.style.setProperty("--heat", (each[i] / most).toFixed(2));
     });
-    const told = at ? `${at} of ${all.length}` : "all together";
-    map.querySelector("output").textContent = told;
-    slider.setAttribute("aria-valuetext", told);
+    slider.ariaValueText = map.querySelector("output").textContent = at ? `${at} of ${all.length}` : "all together";
   };
 
   root.addEventListener("click", (event) => {
@@ -168,7 +165,7 @@ var pmiReading = (root) => {
   root.addEventListener("input", (event) => {
     const form = event.target.closest(".pmi-find");
     if (form) look(form);
-    else if (event.target.matches('[data-read="heat"]')) heat(event.target);
+    else if (event.target.dataset.read) heat(event.target);
   });
   root.addEventListener("submit", (event) => {
     if (event.target.matches(".pmi-find")) event.preventDefault();
