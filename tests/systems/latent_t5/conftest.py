@@ -12,7 +12,7 @@ from pmi_kernel.systems.learning import train
 from pmi_kernel.training import TrainConfig
 
 DATA = {
-    "data": "world:split=train,n=400,asked=2,paragraphs=3",
+    "data": "world:split=train,n=60,asked=2,paragraphs=3",
     "eval_data": "world:split=dev,n=4,paragraphs=3",
     "questions": 2,
     "t5": "tiny",
