@@ -61,6 +61,17 @@ def test_one_question_is_asked_and_that_is_all(
     assert "not read" not in printed
 
 
+def test_what_two_systems_share_is_closed_once(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tiny: str
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(""))
+    words = ["--model", tiny, "--device", "cpu", "--shots", "0", "--answer_tokens", "4"]
+    with pytest.raises(SystemExit) as ended:
+        main(["ask", "--system", "in_context", "--against", "closed_book", "--limit", "1", *words])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out.count("  answer: ") == 2
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [

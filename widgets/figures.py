@@ -13,7 +13,7 @@ from plotly.subplots import make_subplots
 from pmi_kernel.core.figures import FIGURES
 from pmi_kernel.core.probe import Probe
 from pmi_kernel.reports.intervals import Interval, mean_of
-from pmi_kernel.reports.pages.charts import COLOURS, bars, styled
+from pmi_kernel.reports.pages.charts import COLOURS, bars, errors, styled
 from pmi_kernel.reports.pages.reading import matrix
 from pmi_kernel.reports.run_table import RunRow, so_far
 from pmi_kernel.studies.latents import LatentPoint
@@ -114,10 +114,7 @@ def latents_figure(
         figure.add_scatter(
             x=[at for at, _ in found],
             y=[100 * share.mean for _, share in found],
-            error_y={
-                "array": [100 * (share.high - share.mean) for _, share in found],
-                "arrayminus": [100 * (share.mean - share.low) for _, share in found],
-            },
+            error_y=errors([share for _, share in found], 100),
             name=f"{name}, {_GATES[kind]}",
             mode="lines+markers",
             line={"color": colours[name], "dash": _DASHES[kind]},

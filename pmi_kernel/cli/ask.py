@@ -2,7 +2,7 @@
 
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from typing import Annotated
 
@@ -41,7 +41,7 @@ class _Asked(Settings):
     question: str = ""
     """Ask this about the first question's documents, and end."""
     against: tuple[Annotated[str, Field(min_length=1)], ...] = ()
-    """Beside it: names of systems, or other settings of the same, as in top_k=1,seed=2."""
+    """Beside it: names of systems, or other settings of the same, as in topk=1,seed=2."""
     limit: Annotated[int, Field(ge=0, le=10**6)] = 0
     """Ask so many questions of the data and end; 0: ask and wait."""
 
@@ -65,15 +65,16 @@ def ask(words: list[str]) -> int:
         configs[other] = _other(config, other)
     examples = load_stream(asked.data)
     systems: dict[str, System] = {}
-    try:
-        for label, one in configs.items():
-            systems[label] = open_system(one, _loaded(one, systems.values()))
-        return _Session(systems, examples).run(asked.question, asked.limit)
-    except KeyboardInterrupt:
-        return INTERRUPTED
-    finally:
-        for system in systems.values():
-            system.close()
+    with ExitStack() as stack:
+        try:
+            for label, one in configs.items():
+                loaded = _loaded(one, systems.values())
+                systems[label] = open_system(one, loaded)
+                if loaded is None:  # what is shared is closed once
+                    stack.callback(systems[label].close)
+            return _Session(systems, examples).run(asked.question, asked.limit)
+        except KeyboardInterrupt:
+            return INTERRUPTED
 
 
 def _other(config: SystemConfig, told: str) -> SystemConfig:
@@ -170,7 +171,10 @@ class _Session:
                 say(f"-- {label}")
             try:
                 with closing(system.steps(task)) as steps:
-                    done = [step for step in steps if _show(step)]
+                    done = list[Step]()
+                    for step in steps:
+                        _show(step)
+                        done.append(step)
             except EngineError as error:
                 say(f"  failed: {error}", is_error=True)
                 status = 1
@@ -179,7 +183,7 @@ class _Session:
         return status
 
 
-def _show(step: Step) -> bool:
+def _show(step: Step) -> None:
     """Print what a step came to."""
     text = step.text or "(empty)"
     if step.kind == StepKind.ANSWER:
@@ -189,7 +193,6 @@ def _show(step: Step) -> bool:
         if len(text) > _STEP_CHARS:
             text = f"{text[:_STEP_CHARS]} … ({len(text)} characters)"
         say(textwrap.indent(f"{step.kind.replace('_', ' ')}: {text}", "  "))
-    return True
 
 
 def _costs(steps: Sequence[Step]) -> str:

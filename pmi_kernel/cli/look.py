@@ -1,6 +1,6 @@
 """`pmi runs | blame | card | show | compare`: what is in run directories."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -211,11 +211,7 @@ def compare(words: list[str]) -> int:
         "latex": lambda: comparison.frame().to_latex(index=False, float_format="%.2f", escape=True),
         "html": lambda: page("Runs compared", compared_nodes(comparison)),
     }
-    for kind, path in targets.items():
-        if path is not None:
-            path.write_text(texts[kind](), encoding="utf-8")
-            say(f"written to {path}")
-    return 0
+    return _written(texts, targets)
 
 
 def _compare_by_position(runs: tuple[Path, ...], targets: Mapping[str, Path | None]) -> int:
@@ -245,11 +241,7 @@ def _compare_by_position(runs: tuple[Path, ...], targets: Mapping[str, Path | No
         "latex": lambda: frame.to_latex(index=False, escape=True),
         "html": html,
     }
-    for kind, path in targets.items():
-        if path is not None:
-            path.write_text(texts[kind](), encoding="utf-8")
-            say(f"written to {path}")
-    return 0
+    return _written(texts, targets)
 
 
 def _compare_as_regrad(runs: tuple[Path, ...], targets: Mapping[str, Path | None]) -> int:
@@ -267,6 +259,11 @@ def _compare_as_regrad(runs: tuple[Path, ...], targets: Mapping[str, Path | None
         "csv": lambda: frame.to_csv(index=False),
         "latex": lambda: frame.to_latex(index=False, escape=True),
     }
+    return _written(texts, targets)
+
+
+def _written(texts: Mapping[str, Callable[[], str]], targets: Mapping[str, Path | None]) -> int:
+    """Write a comparison to the files that are asked for, each by its kind; return the status."""
     for kind, path in targets.items():
         if path is not None:
             path.write_text(texts[kind](), encoding="utf-8")

@@ -9,6 +9,7 @@ Tensors are named and shaped as PEFT does: `LAYER.lora_A` is `[rank, in]`, `LAYE
 `[out, rank]`.
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -35,6 +36,28 @@ def row_factors(tensors: Tensors, scaling: float) -> RowFactors:
         )
         for layer in layers
     }
+
+
+def initial_tensors(
+    rows: LoraRows, names: Sequence[str], rank: int, seed: int, device: torch.device
+) -> dict[str, Tensor]:
+    """Return a LoRA's tensors as PEFT begins: A uniform within 1 / sqrt(inputs), B zero.
+
+    Args:
+        rows: The hooks of the model.
+        names: Its layers that carry the LoRA.
+        rank: The rank.
+        seed: Seeds A.
+        device: Where they are to be; they require a gradient there.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    found: dict[str, Tensor] = {}
+    for name in names:
+        layer = rows.layers[name]
+        bound = 1 / math.sqrt(layer.in_features)
+        a = torch.empty(rank, layer.in_features).uniform_(-bound, bound, generator=generator)
+        found[f"{name}{A}"], found[f"{name}{B}"] = a, torch.zeros(layer.out_features, rank)
+    return {name: tensor.to(device).requires_grad_() for name, tensor in found.items()}
 
 
 class Rows:

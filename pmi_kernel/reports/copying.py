@@ -49,27 +49,22 @@ def copying(step: Step, gold: Gold | None) -> Copying:
         step: The step, as the scratchpad system has it.
         gold: Says which documents support the answer; None where that is not known.
     """
-    titles, found = step.artifacts.get("titles"), step.artifacts.get("copied")
-    titles = list(titles) if isinstance(titles, list) else []
-    gold_titles = gold.passages if gold else frozenset()
-    sentences = tuple(
-        Sentence(
-            one["text"],
-            one["document"],
-            titles[one["document"] - 1] if one["document"] else "",
-            titles[one["document"] - 1] in gold_titles
-            if one["document"] and gold_titles
-            else (False if gold_titles else None),
-        )
-        for one in (found if isinstance(found, list) else [])
-    )
-    there = {title for title in titles if title in gold_titles}
+    artifacts, gold_titles = step.artifacts, gold.passages if gold else frozenset()
+    titles, found = artifacts.get("titles"), artifacts.get("copied")
+    if not (isinstance(titles, list) and isinstance(found, list)):
+        titles, found = [], []
+    sentences = []
+    for one in found:
+        title = titles[one["document"] - 1] if one["document"] else ""
+        is_gold = bool(title) and title in gold_titles if gold_titles else None
+        sentences.append(Sentence(one["text"], one["document"], title, is_gold))
+    there = gold_titles.intersection(titles)
     copied = {one.title for one in sentences if one.is_gold}
     num = len(sentences)
     return Copying(
-        sentences,
+        tuple(sentences),
         recall=len(copied) / len(there) if there else None,
-        precision=sum(bool(one.is_gold) for one in sentences) / num
+        precision=sum(one.is_gold is True for one in sentences) / num
         if num and gold_titles
         else None,
         foreign=sum(not one.document for one in sentences) / num if num else None,

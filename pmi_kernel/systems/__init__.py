@@ -62,7 +62,7 @@ SYSTEMS: dict[str, Entry] = {
     ),
     "baseline_t5": Entry(
         f"{_HERE}.latent_t5.config:BaselineT5Config",
-        f"{_HERE}.latent_t5.system:BaselineT5System",
+        f"{_HERE}.latent_t5.baseline:BaselineT5System",
         learner=f"{_HERE}.latent_t5.learner:BaselineT5Learner",
         learner_config=f"{_HERE}.latent_t5.training:BaselineT5Training",
     ),

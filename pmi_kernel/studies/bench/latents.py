@@ -16,15 +16,11 @@ from pmi_kernel.episodes.episode import Episode
 from pmi_kernel.reports.intervals import Interval, share_interval
 from pmi_kernel.studies.bench.figures import show_figures
 from pmi_kernel.studies.latents import PARAGRAPHS, curves, is_right, worlds
+from pmi_kernel.systems.latent_t5.answering import Loaded, T5System
+from pmi_kernel.systems.latent_t5.baseline import BaselineT5System
 from pmi_kernel.systems.latent_t5.config import BaselineT5Config, LatentT5Config
 from pmi_kernel.systems.latent_t5.model import BaselineT5, Encoded
-from pmi_kernel.systems.latent_t5.system import (
-    BaselineT5System,
-    LatentT5System,
-    Loaded,
-    Memory,
-    T5System,
-)
+from pmi_kernel.systems.latent_t5.system import LatentT5System, Memory
 
 _LENGTHS = (3, 6, 12)
 """Paragraphs of the contexts that are timed; the first is what most of the training had."""

@@ -12,7 +12,6 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import (
     AutoConfig,
-    AutoModelForSeq2SeqLM,
     AutoModelForTextEncoding,
     AutoTokenizer,
     PreTrainedTokenizerFast,
@@ -101,8 +100,10 @@ def load(folder: Path) -> Built:
         t5 = T5ForConditionalGeneration(T5Config(**told["t5"]))
         model = BaselineT5(t5)
         if "encoder" in told:
-            own = told["encoder"]
-            encoder = t5.encoder if own == OWN else _encoder_of(AutoConfig.for_model(**own))
+            encoder = t5.encoder
+            if told["encoder"] != OWN:
+                config = AutoConfig.for_model(**told["encoder"])
+                encoder = AutoModelForTextEncoding.from_config(config)
             model = LatentT5(t5, encoder, Shape(**told["shape"]))
         limits = Limits(**told["limits"])
         tokenizer = AutoTokenizer.from_pretrained(folder / _TOKENIZER, local_files_only=True)
@@ -151,8 +152,7 @@ def build(
             attention = block.layer[1].EncDecAttention
             _pass_on(attention.v, attention.o)
     else:
-        tokenizer = _named(AutoTokenizer, t5)
-        model = _named(AutoModelForSeq2SeqLM, t5)
+        tokenizer, model = _read(AutoTokenizer, t5), _t5(t5)
     names = {"t5": t5}
     if not encoder:
         return Built(BaselineT5(model), tokenizer, tokenizer, limits, names)
@@ -161,8 +161,7 @@ def build(
     if encoder == OWN:
         reads = model.encoder
     else:
-        own = _named(AutoTokenizer, encoder)
-        reads = _encoder_of(_named(AutoConfig, encoder), encoder)
+        own, reads = _read(AutoTokenizer, encoder), _whole(AutoModelForTextEncoding, encoder)
     if not own.is_fast:
         raise ConfigError(f"encoder {encoder!r}: its tokenizer tells no places; take another")
     if reads.config.hidden_size % shape.num_heads:
@@ -237,23 +236,28 @@ def _tiny_config(tokenizer: Any, layers: int = 3) -> T5Config:
     )
 
 
-def _named(loads: Any, name: str) -> Any:
-    safe = {} if loads in (AutoTokenizer, AutoConfig) else {"use_safetensors": True}
+def _read(loads: Any, name: str, **how: object) -> Any:
+    """What a class of transformers reads of a name, or one line on why it cannot."""
     try:
-        return loads.from_pretrained(name, **safe)
+        return loads.from_pretrained(name, **how)
     except (OSError, ValueError) as error:
         first = (str(error).splitlines() or [""])[0]
         raise ConfigError(f"model {name!r} cannot be loaded ({first})") from None
 
 
-def _encoder_of(config: Any, name: str = "") -> Any:
-    """The encoder of a configuration: with random weights, or those of a name."""
-    try:
-        if name:
-            return _named(AutoModelForTextEncoding, name)
-        return AutoModelForTextEncoding.from_config(config)
-    except ValueError as error:
-        raise ConfigError(f"encoder {name!r}: {str(error).splitlines()[0]}") from None
+def _whole(loads: Any, name: str) -> Any:
+    """A model by name, none of whose weights would be random."""
+    model, found = _read(loads, name, use_safetensors=True, output_loading_info=True)
+    if missing := sorted(key for key in found["missing_keys"] if "pooler" not in key):
+        raise ConfigError(f"model {name!r} lacks {missing[0]}; its weights would be random")
+    return model
+
+
+def _t5(name: str) -> Any:
+    kind = _read(AutoConfig, name).model_type
+    if kind != "t5":
+        raise ConfigError(f"t5 {name!r} is a model of kind {kind}, not a T5")
+    return _whole(T5ForConditionalGeneration, name)
 
 
 def _most_tokens(encoder: Any, tokenizer: Any) -> int:

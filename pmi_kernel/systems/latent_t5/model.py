@@ -178,8 +178,10 @@ class BaselineT5(nn.Module):
         """Compute activations again on the way back."""
         self.t5.gradient_checkpointing_enable()
 
-    def encode(self, ids: Int[Tensor, "batch words"], mask: Bool[Tensor, "batch words"]) -> Encoded:
-        """Return what the decoder sees of texts."""
+    def encode_text(
+        self, ids: Int[Tensor, "batch words"], mask: Bool[Tensor, "batch words"]
+    ) -> Encoded:
+        """Return what the decoder sees of texts that T5 reads itself."""
         found = self.t5.encoder(input_ids=ids, attention_mask=mask.long())
         return Encoded(found.last_hidden_state, mask, None)
 
@@ -262,7 +264,7 @@ class LatentT5(BaselineT5):
             gate: In place of the learned one, in [-1, 1].
             num_used: Latents that are used, the first ones; None for all.
         """
-        encoded = super().encode(ids, mask)
+        encoded = self.encode_text(ids, mask)
         if read is None:
             shape = self.selector.latents[:num_used].shape[0], encoded.states.shape[-1]
             given, weights = encoded.states.new_zeros(len(ids), *shape), None

@@ -36,7 +36,7 @@ _TINY: Mapping[str, object] = {
     "copy_steps": 800,
     "paragraphs": (1, 3, 10),
     "grow_at": (1_300, 2_900),
-    "steps": 3_100,
+    "steps": 2_960,
     "batch": 16,
     "precision": "bf16",
     "schedule": "linear",

@@ -7,7 +7,6 @@ All passages of a micro-batch share one graph, and a question's memory is the su
 passages' gradients and of some of the others': so memories learn to add, at no further cost.
 """
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from pmi_kernel.lora.gradients import (
     adapted,
     differentiable_twice,
     head_logits,
+    initial_tensors,
     logits_of,
     losses,
     passage_gradients,
@@ -107,7 +107,9 @@ class RegradLearner:
         self._data = load_stream(config.data)
         self.num_samples = len(self._data) // config.questions
         self._dev = load_examples(config.eval_data)[: config.eval_questions]
-        self.theta = self._initial(names)
+        self.theta = initial_tensors(
+            self.loaded.rows, names, config.rank, config.seed, self.loaded.device
+        )
         self.steps = initial_steps(self.theta, config.alpha, config.init_alpha)
         self._init_sha256 = ""
         if config.init:
@@ -116,18 +118,6 @@ class RegradLearner:
             self._init_sha256 = found.sha256
         self._rehearsed: Sequence[Rehearsed] = ()
         self._evaluation: Evaluation | None = None
-
-    def _initial(self, names: Sequence[str]) -> dict[str, Tensor]:
-        """A as PEFT draws it, B zero."""
-        generator, rank = torch.Generator().manual_seed(self.config.seed), self.config.rank
-        theta: dict[str, Tensor] = {}
-        for name in names:
-            layer = self.loaded.rows.layers[name]
-            bound = 1 / math.sqrt(layer.in_features)
-            a = torch.empty(rank, layer.in_features).uniform_(-bound, bound, generator=generator)
-            theta[f"{name}.lora_A"] = a
-            theta[f"{name}.lora_B"] = torch.zeros(layer.out_features, rank)
-        return {n: t.to(self.loaded.device).requires_grad_() for n, t in theta.items()}
 
     # -- see Learner ------------------------------------------------------------------------------
 

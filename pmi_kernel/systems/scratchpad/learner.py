@@ -1,6 +1,5 @@
 """The learner of scratchpads: next-token prediction on samples, by a LoRA or with all weights."""
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -19,7 +18,7 @@ from pmi_kernel.data import data_hash, load_examples, load_stream
 from pmi_kernel.data.placing import kept, shuffled
 from pmi_kernel.engines.hf import HfEngine
 from pmi_kernel.engines.loaded import LoadedModel
-from pmi_kernel.lora.gradients import Rows, head_logits, row_factors
+from pmi_kernel.lora.gradients import Rows, head_logits, initial_tensors, row_factors
 from pmi_kernel.lora.start import A, B
 from pmi_kernel.lora.training import TrainRow, select_layers
 from pmi_kernel.lora.weights import LoraWeights
@@ -63,7 +62,9 @@ class ScratchpadLearner:
                 names = select_layers(self.loaded.rows, self._peft.targets)
             except ValueError as error:
                 raise ConfigError(f"peft_config {config.peft_config!r}: {error}") from None
-            self.theta = self._initial(names)
+            self.theta = initial_tensors(
+                self.loaded.rows, names, self._peft.rank, config.seed, self.loaded.device
+            )
         data = load_stream(config.data)
         self._rows: list[TrainRow] = []
         self.dropped = {"too_long": 0, "no_gold": 0}
@@ -83,18 +84,6 @@ class ScratchpadLearner:
             found = read_checkpoint(Path(config.init), system=self.system)
             self.load(found.folder)
             self._init_sha256 = found.sha256
-
-    def _initial(self, names: Sequence[str]) -> dict[str, Tensor]:
-        """A as PEFT draws it, B zero."""
-        assert self._peft
-        generator, rank = torch.Generator().manual_seed(self.config.seed), self._peft.rank
-        theta: dict[str, Tensor] = {}
-        for name in names:
-            layer = self.loaded.rows.layers[name]
-            bound = 1 / math.sqrt(layer.in_features)
-            a = torch.empty(rank, layer.in_features).uniform_(-bound, bound, generator=generator)
-            theta[f"{name}{A}"], theta[f"{name}{B}"] = a, torch.zeros(layer.out_features, rank)
-        return {n: t.to(self.loaded.device).requires_grad_() for n, t in theta.items()}
 
     def _row(self, example: Example) -> TrainRow | None:
         """A sample as tokens; None where it cannot be one, which is counted."""

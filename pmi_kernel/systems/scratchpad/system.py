@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -93,12 +93,13 @@ class ScratchpadSystem(ChatSystem[ScratchpadConfig]):
         measures = found.measures(time.perf_counter() - began)
         yield Step(StepKind.SEARCH, query, passages=found.passages, measures=measures)
         documents = self._shown(found)
+        at_once = f"{self._text(task, documents)}\n{ANSWER}"
         with injected(self.engine, self._weights) as memory:
             if config.method != "scratchpad":
-                yield self._direct(task, documents, memory.adapter, StepKind.ANSWER)
+                yield self._at_once(task, at_once, memory.adapter, StepKind.ANSWER)
                 return
             if config.direct:
-                yield self._direct(task, documents, memory.adapter, DIRECT)
+                yield self._at_once(task, at_once, memory.adapter, DIRECT)
             yield from self._written(task, documents, memory.adapter)
 
     # -- the parts of a step ------------------------------------------------------------------
@@ -132,15 +133,13 @@ class ScratchpadSystem(ChatSystem[ScratchpadConfig]):
             seed=stable_seed(config.seed, task.id, "evidence" if is_written else "answer"),
         )
 
-    def _direct(
-        self, task: Task, documents: Sequence[Paragraph], adapter: Adapter | None, kind: str
-    ) -> Step:
-        """The step that answers at once."""
-        prompt = plain(f"{self._text(task, documents)}\n{ANSWER}")
-        sampling = self._sampling(task, is_written=False)
+    def _at_once(self, task: Task, text: str, adapter: Adapter | None, kind: str) -> Step:
+        """The step that answers with the line after a text."""
+        prompt, sampling = plain(text), self._sampling(task, is_written=False)
         output = self.engine.generate(prompt, adapter=adapter, sampling=sampling)
         line = output.text.partition(END)[0].strip()
-        return self._answered(task.form, line or None, output, kind, pasted(prompt))
+        step = self._answered(task.form, line or None, output, kind)
+        return replace(step, measures=output.measures("act"), prompt=pasted(prompt))
 
     def _written(
         self, task: Task, documents: Sequence[Paragraph], adapter: Adapter | None
@@ -148,52 +147,22 @@ class ScratchpadSystem(ChatSystem[ScratchpadConfig]):
         """The steps that write the evidence down, and answer from it."""
         config = self.config
         given = f"{self._text(task, documents)}\n{EVIDENCE}"
-        if config.evidence is None:
-            prompt = plain(given)
-            sampling = self._sampling(task, is_written=True)
-            output = self.engine.generate(prompt, adapter=adapter, sampling=sampling)
-            written = read_output(output.text)
-            yield self._noted(written.evidence, documents, output, pasted(prompt))
-            said = written.answer if config.last_answer_only else output.text.strip()
-            free = Generation(output.text, (), (), output.finish, 0, 0.0)
-            yield self._answered(task.form, said, free, StepKind.ANSWER, "")
+        if config.evidence is not None:
+            evidence = config.evidence.strip()
+            yield _noted(evidence, documents)
+            whole = given + completed(evidence, task.question, task.form)
+            yield self._at_once(task, whole, adapter, StepKind.ANSWER)
             return
-        evidence = config.evidence.strip()
-        yield self._noted(evidence, documents, None, "")
-        prompt = plain(given + completed(evidence, task.question, task.form))
-        sampling = self._sampling(task, is_written=False)
+        prompt, sampling = plain(given), self._sampling(task, is_written=True)
         output = self.engine.generate(prompt, adapter=adapter, sampling=sampling)
-        line = output.text.partition(END)[0].strip()
-        yield self._answered(task.form, line or None, output, StepKind.ANSWER, pasted(prompt))
+        written = read_output(output.text)
+        step = _noted(written.evidence, documents)
+        measures = {**output.measures("write"), **step.measures}
+        yield replace(step, raw=output.text, measures=measures, prompt=pasted(prompt))
+        said = written.answer if config.last_answer_only else output.text.strip()
+        yield self._answered(task.form, said, output, StepKind.ANSWER)
 
-    def _noted(
-        self,
-        evidence: str,
-        documents: Sequence[Paragraph],
-        output: Generation | None,
-        prompt: str,
-    ) -> Step:
-        """The step that tells what was written down, and where each sentence of it stands."""
-        found = copied(evidence, documents)
-        measures = {
-            "written_sentences": len(found),
-            "foreign_sentences": sum(not one.document for one in found),
-        }
-        return Step(
-            SCRATCHPAD,
-            evidence,
-            raw=output.text if output else "",
-            measures={**(output.measures("write") if output else {}), **measures},
-            artifacts={
-                "copied": [asdict(one) for one in found],
-                "titles": [document.title for document in documents],
-            },
-            prompt=prompt,
-        )
-
-    def _answered(
-        self, form: AnswerForm, said: str | None, output: Generation, kind: str, prompt: str
-    ) -> Step:
+    def _answered(self, form: AnswerForm, said: str | None, output: Generation, kind: str) -> Step:
         """A step that answers, by the run's own rule for what is no answer."""
         answer = form.read(said) if said else None
         outcome = ParseOutcome.OK
@@ -201,12 +170,11 @@ class ScratchpadSystem(ChatSystem[ScratchpadConfig]):
             outcome = ParseOutcome.NO_ACTION
         elif answer is None:
             outcome = ParseOutcome.NOT_ALLOWED
-        elif output.finish is Finish.LENGTH and not output.text.rstrip(" ").endswith(END):
+        elif output.finish is Finish.LENGTH:
             outcome = ParseOutcome.UNCLOSED
         text, end = answer or "", EndReason.ANSWERED
         if outcome is not ParseOutcome.OK:
-            last = output.text.strip().rpartition(END)[2].strip()
-            text, end = said or last, EndReason.ANSWERED
+            text = said or output.text.strip().rpartition(END)[2].strip()
             if self.config.unparsed != "text" or not text:
                 text, end = UNKNOWN, EndReason.PARSE_FAILURE
         return Step(
@@ -214,9 +182,7 @@ class ScratchpadSystem(ChatSystem[ScratchpadConfig]):
             text,
             raw=output.text,
             parse=outcome,
-            measures=output.measures("act") if output.token_ids or output.seconds_s else {},
             end_reason=end if kind == StepKind.ANSWER else None,
-            prompt=prompt,
         )
 
     # -- changed at a step --------------------------------------------------------------------
@@ -254,6 +220,23 @@ class ScratchpadSystem(ChatSystem[ScratchpadConfig]):
         if (evidence := changes.get("evidence")) is not None:
             own = own.but(evidence=str(evidence))
         return Altered(own, altered.said, altered.training)
+
+
+def _noted(evidence: str, documents: Sequence[Paragraph]) -> Step:
+    """The step that tells what was written down, and where each sentence of it stands."""
+    found = copied(evidence, documents)
+    return Step(
+        SCRATCHPAD,
+        evidence,
+        measures={
+            "written_sentences": len(found),
+            "foreign_sentences": sum(not one.document for one in found),
+        },
+        artifacts={
+            "copied": [asdict(one) for one in found],
+            "titles": [document.title for document in documents],
+        },
+    )
 
 
 def find_checkpoint(name: str) -> Checkpoint:

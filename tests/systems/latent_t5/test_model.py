@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from pmi_kernel.core.errors import ConfigError
 from pmi_kernel.core.task import Example, Paragraph
@@ -232,4 +233,22 @@ def test_a_model_that_is_not_there_is_named(names: dict[str, str], told: str) ->
 
 def test_a_question_without_a_context_can_be_read(made: Built, sample: list[Example]) -> None:
     assert read_context(made.tokenizer, (), 8).ids == ()
-    assert sample[0].task.context
+    assert read_context(made.tokenizer, sample[0].task.context, 8).ids
+
+
+def test_only_a_t5_whose_weights_are_all_there_is_taken(tmp_path: Path) -> None:
+    shape, limits = Shape(num_latents=4, num_heads=4), Limits(16, 64, 8)
+    other = encoder_of_bert_kind(tmp_path / "other", TEXTS)
+    with pytest.raises(ConfigError, match="of kind distilbert, not a T5"):
+        build(other, limits, TEXTS, seed=0, encoder="t5", shape=shape)
+    made = built(is_asked=False)
+    folder = tmp_path / "t5"
+    made.model.t5.save_pretrained(folder)
+    made.tokenizer.save_pretrained(folder)
+    again = build(str(folder), limits, TEXTS, seed=1, encoder="t5", shape=shape)
+    assert torch.equal(again.model.t5.shared.weight, made.model.t5.shared.weight)
+    weights = load_file(folder / "model.safetensors")
+    del weights["decoder.final_layer_norm.weight"]
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ConfigError, match=r"lacks decoder\.final_layer_norm\.weight"):
+        build(str(folder), limits, TEXTS, seed=1, encoder="t5", shape=shape)
