@@ -1,6 +1,7 @@
 """Texts as padded tensors."""
 
 from collections.abc import Sequence
+from random import Random
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from pmi_kernel.core.task import Example, Paragraph, Task, titled
 
 NO_LABEL = -100
 """What is no token of an answer."""
+_NAMED_AMONG, _NAMED_SENTENCES = 3, 2
 
 
 def padded(
@@ -60,16 +62,42 @@ def trimmed(example: Example, most: int | None) -> tuple[Paragraph, ...]:
     context, related = example.task.context, example.gold.passages
     if most is None or len(context) <= most:
         return context
-    asked = _runs(example.task.question)
-
-    def alike(place: int) -> tuple[int, int]:
-        paragraph = context[place]
-        return -len(asked & _runs(paragraph.title)), -len(asked & _runs(paragraph.text))
-
     places = [at for at, one in enumerate(context) if one.title in related]
     others = [at for at, one in enumerate(context) if one.title not in related]
-    kept = {*places, *sorted(others, key=alike)[: max(0, most - len(places))]}
+    confusing = sorted(others, key=lambda at: _unlike(example.task.question, context[at]))
+    kept = {*places, *confusing[: max(0, most - len(places))]}
     return tuple(one for at, one in enumerate(context) if at in kept)
+
+
+def named(example: Example, draw: Random) -> tuple[Paragraph, tuple[Paragraph, ...]] | None:
+    """Return a few sentences of one paragraph, and the same among those of others with like titles.
+
+    Args:
+        example: Whose; None is returned where its context has no sentence.
+        draw: Which of them.
+    """
+    there = [one for one in example.task.context if one.sentences]
+    if not there:
+        return None
+    wanted = draw.choice(there)
+    others = sorted(
+        (one for one in there if one.title != wanted.title),
+        key=lambda one: _unlike(wanted.title, one),
+    )
+    kept = [wanted, *others[: draw.randrange(_NAMED_AMONG)]]
+    short = []
+    for paragraph in kept:
+        first = draw.randrange(len(paragraph.sentences))
+        sentences = paragraph.sentences[first : first + _NAMED_SENTENCES]
+        short.append(Paragraph(paragraph.title, sentences))
+    order = draw.sample(short, len(short))
+    return short[0], tuple(order)
+
+
+def _unlike(text: str, paragraph: Paragraph) -> tuple[int, int]:
+    """Smaller, the more a paragraph's title, and then its text, is spelled like a text."""
+    runs = _runs(text)
+    return -len(runs & _runs(paragraph.title)), -len(runs & _runs(paragraph.text))
 
 
 def _runs(text: str) -> set[str]:

@@ -174,20 +174,23 @@ def build(
     whole = LatentT5(model, reads, shape)
     if t5 == TINY and encoder == OWN:
         _pass_on(whole.project)
-        for layer in whole.selector.blocks:
-            attention = cast("Attention", layer.attention)
-            _pass_on(attention.value, attention.give)
+        selector = whole.selector
+        attentions = [cast("Attention", layer.attention) for layer in selector.blocks]
+        for one in (*attentions, *filter(None, [selector.asking])):
+            _pass_on(one.query, one.key, one.value, one.give)
     return Built(whole, tokenizer, own, limits, {**names, "encoder": encoder})
 
 
 def _pass_on(*layers: Any) -> None:
     """Make layers begin as the identity.
 
-    So what is looked at is said from the first step on (embeddings and answers share one matrix),
-    and where to look is what has to be learned.
+    So a word of the question looks for itself in the context, and what is looked at is said, from
+    the first step on (embeddings and answers share one matrix).
     """
     for layer in layers:
         torch.nn.init.eye_(layer.weight)
+        if layer.bias is not None:
+            torch.nn.init.zeros_(layer.bias)
 
 
 def train_tokenizer(texts: Iterable[str]) -> PreTrainedTokenizerFast:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 from typing import cast
 
 from torch import Tensor
@@ -43,7 +44,7 @@ class BaselineT5Learner(T5Learner[BaselineT5Training]):
         limits = Limits(config.max_input_tokens, 0, config.max_answer_tokens)
         return build(config.t5, limits, texts, seed=config.seed, tokenizer_of=tokenizer_of)
 
-    def _batch(self, asked: Sequence[Asked]) -> Batch:
+    def _batch(self, asked: Sequence[Asked], step: int | None = None) -> Batch:
         rows, cut = tokens(
             self.built.tokenizer,
             [f"{one.question} {context_text(one.context)}" for one in asked],
@@ -101,7 +102,7 @@ class LatentT5Learner(T5Learner[LatentT5Training]):
             tokenizer_of=tokenizer_of,
         )
 
-    def _batch(self, asked: Sequence[Asked]) -> Batch:
+    def _batch(self, asked: Sequence[Asked], step: int | None = None) -> Batch:
         model, built = cast("LatentT5", self.model), self.built
         each = dict.fromkeys(one.context for one in asked)
         contexts = {context: at for at, context in enumerate(each)}
@@ -117,7 +118,8 @@ class LatentT5Learner(T5Learner[LatentT5Training]):
         )
         questions = padded(rows, built.tokenizer.pad_token_id, self.device)
         places = [contexts[one.context] for one in asked]
-        encoded = model.encode(*questions, Read(read.states, mask, places))
+        seen = Read(read.states, mask, places)
+        encoded = model.encode(*questions, seen, num_used=self._num_used(step))
         support = [
             found[place].support(one.support) for one, place in zip(asked, places, strict=True)
         ]
@@ -129,18 +131,21 @@ class LatentT5Learner(T5Learner[LatentT5Training]):
             padded(support, 0, self.device)[0].bool(),
         )
 
+    def _num_used(self, step: int | None) -> int | None:
+        draw = Random(f"latents/{self.config.seed}/{step}")
+        if step is None or not self.config.vary_latents or draw.random() < 0.5:
+            return None
+        return max(1, self.config.num_latents >> draw.choice((1, 2, 3)))
+
     def _copy_losses(self, asked: Sequence[Asked], batch: Batch) -> dict[str, Tensor]:
         """Those of saying again what T5 reads itself, and what is behind the latents."""
         rows, _ = tokens(
             self.built.tokenizer, [one.target for one in asked], self.config.max_answer_tokens
         )
         read = padded(rows, self.built.tokenizer.pad_token_id, self.device)
-        encoded = self.model.encode_text(*read)
-        copied, answer = (
-            self._answer_loss(replace(batch, encoded=encoded)),
-            self._answer_loss(batch),
-        )
-        return {"loss": copied + answer, "copy_loss": copied, "answer_loss": answer}
+        copied = self._answer_loss(replace(batch, encoded=self.model.encode_text(*read)))
+        losses = self._losses(batch)
+        return {**losses, "loss": losses["loss"] + copied, "copy_loss": copied}
 
     def _losses(self, batch: Batch) -> dict[str, Tensor]:
         answer, weights = self._answer_loss(batch), batch.encoded.weights

@@ -18,6 +18,7 @@ from pmi_kernel.data import data_hash, load_examples, load_stream
 from pmi_kernel.systems.latent_t5.batches import (
     NO_LABEL,
     gold_text,
+    named,
     padded,
     question_text,
     tokens,
@@ -38,7 +39,6 @@ Config = TypeVar("Config", bound=T5Training)
 _TOKENIZER_SAMPLES = 3_000
 _EVALUATED_TOGETHER = 20
 _SHOWN = 5
-_COPIED_SENTENCES = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +125,8 @@ class T5Learner(ABC, Generic[Config]):
         """See `Learner.groups`."""
 
     @abstractmethod
-    def _batch(self, asked: Sequence[Asked]) -> Batch: ...
+    def _batch(self, asked: Sequence[Asked], step: int | None = None) -> Batch:
+        """Questions for a training's step, or for an evaluation."""
 
     def update(
         self, samples: Sequence[Sample], backward: Callable[[Tensor], None]
@@ -135,7 +136,7 @@ class T5Learner(ABC, Generic[Config]):
         is_copied = samples[0].step < self.config.copy_steps
         drawn = self._to_copy if is_copied else self._asked
         asked = [one for sample in samples for one in drawn(sample)]
-        batch = self._batch(asked)
+        batch = self._batch(asked, samples[0].step)
         losses = self._copy_losses(asked, batch) if is_copied else self._losses(batch)
         backward(losses["loss"])
         return {
@@ -211,17 +212,17 @@ class T5Learner(ABC, Generic[Config]):
         return padded(rows, NO_LABEL, self.device)[0], cut
 
     def _to_copy(self, sample: Sample) -> list[Asked]:
-        """A few sentences of each question's context."""
+        """A few sentences of a paragraph that is named, for each question."""
         config, found = self.config, list[Asked]()
         draw = Random(f"copy/{config.seed}/{sample.epoch}/{sample.number}")
         for place in range(config.questions):
             example = self._data[sample.number * config.questions + place]
-            if paragraphs := [one for one in example.task.context if one.sentences]:
-                sentences = draw.choice(paragraphs).sentences
-                first = draw.randrange(len(sentences))
-                kept = sentences[first : first + _COPIED_SENTENCES]
-                text = " ".join(" ".join(one.split()) for one in kept)
-                found.append(Asked("copy", text, (Paragraph("", kept),), frozenset()))
+            if (drawn := named(example, draw)) is not None:
+                wanted, context = drawn
+                text = " ".join(" ".join(one.split()) for one in wanted.sentences)
+                at = context.index(wanted)
+                support = frozenset((at, number) for number in range(len(wanted.sentences)))
+                found.append(Asked(f"copy: {wanted.title}", text, context, support))
         return found or self._asked(sample)
 
     def _losses(self, batch: Batch) -> dict[str, Tensor]:

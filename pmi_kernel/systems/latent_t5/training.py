@@ -35,8 +35,8 @@ _TINY: Mapping[str, object] = {
     "quote": 0.25,
     "copy_steps": 800,
     "paragraphs": (1, 3, 10),
-    "grow_at": (1_300, 2_900),
-    "steps": 2_960,
+    "grow_at": (1_000, 2_700),
+    "steps": 2_740,
     "batch": 16,
     "precision": "bf16",
     "schedule": "linear",
@@ -82,8 +82,9 @@ class T5Training(Settings):
     """Share of the questions to which what supports the answer is to be said ("quote: …"): more to
     be copied, so that copying is learned sooner. In training only."""
     copy_steps: Annotated[int, Field(ge=0, le=10**9)] = 0
-    """Steps at first in which a few sentences are copied: by T5 from what it reads itself, and from
-    their latents where there are some. For weights that know nothing yet."""
+    """Steps at first in which the sentences of a paragraph are copied that is named, out of up to
+    three with titles alike: by T5 from what it reads itself, and from the latents where there are
+    some. For weights that know nothing yet: names are matched sooner than questions."""
     t5: str = "google/flan-t5-base"
     """Encoder-decoder: tiny (random weights), a folder, or a Hub name."""
     max_answer_tokens: _Tokens = 32
@@ -158,6 +159,7 @@ class LatentT5Training(T5Training):
             "latents": "asked",
             "latent_dropout": 0.0,
             "num_latent_heads": 4,
+            "vary_latents": True,
             "init_gate": 1.0,
             "max_context_tokens": 1_280,
             "aux_loss_weight": 1.0,
@@ -174,6 +176,10 @@ class LatentT5Training(T5Training):
     looked at it (asked)."""
     num_latents: _Count = 32
     """Latent vectors."""
+    vary_latents: bool = False
+    """Whether every second step uses fewer of them, as drawn: the first half, quarter or eighth. So
+    one checkpoint can be looked at with any number (nested dropout: Rippel et al. 2014,
+    arXiv:1402.0915)."""
     num_latent_layers: Annotated[int, Field(ge=1, le=100)] = 2
     """Cross-attention blocks that read them out of the context."""
     num_latent_heads: Annotated[int, Field(ge=1, le=1_000)] = 8

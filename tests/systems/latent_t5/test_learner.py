@@ -133,8 +133,29 @@ def test_at_first_sentences_are_copied_where_that_is_asked_for() -> None:
     at_first, after = (updated(learner, Sample(0, 0, step)) for step in (1, 2))
     assert at_first.keys() == after.keys()
     assert at_first["copy_loss"] > 0 == after["copy_loss"]
-    assert at_first["loss"] == pytest.approx(at_first["copy_loss"] + at_first["answer_loss"])
+    support = learner.config.aux_loss_weight * at_first["support_loss"]
+    whole = at_first["copy_loss"] + at_first["answer_loss"] + support
+    assert support > 0
+    assert at_first["loss"] == pytest.approx(whole)
     assert at_first["num_tokens"] > after["num_tokens"]
+
+
+def test_every_second_step_may_use_fewer_latents() -> None:
+    numbers: dict[bool, list[set[int]]] = {True: [], False: []}
+    for is_varied, found in numbers.items():
+        learner = LatentT5Learner(ASKED.but(vary_latents=is_varied))
+        norm = learner.model.norm  # type: ignore[union-attr]
+        seen = set[int]()
+        handle = norm.register_forward_pre_hook(  # type: ignore[operator]
+            lambda module, given, seen=seen: seen.add(given[0].shape[1])
+        )
+        for step in range(12):
+            learner.update([Sample(0, 0, step)], lambda loss: None)
+        handle.remove()
+        found.append(seen)
+    most = ASKED.num_latents
+    assert numbers[False] == [{most}]
+    assert max(numbers[True][0]) == most > min(numbers[True][0]) >= 1
 
 
 def test_a_training_gone_on_with_is_bit_equal_to_one_in_one(tmp_path: Path) -> None:

@@ -1,7 +1,9 @@
 """The model: what is read, where the latents look, and what the decoder sees of them."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
+from random import Random
 
 import pytest
 import torch
@@ -10,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from pmi_kernel.core.errors import ConfigError
 from pmi_kernel.core.task import Example, Paragraph
 from pmi_kernel.data import load_examples
-from pmi_kernel.systems.latent_t5.batches import padded, tokens, trimmed
+from pmi_kernel.systems.latent_t5.batches import named, padded, tokens, trimmed
 from pmi_kernel.systems.latent_t5.building import Built, Limits, build, load, train_tokenizer
 from pmi_kernel.systems.latent_t5.model import (
     Encoded,
@@ -186,6 +188,23 @@ def test_a_trimmed_context_keeps_what_supports() -> None:
             assert example.gold.passages <= {one.title for one in kept}
             assert [one for one in example.task.context if one in kept] == list(kept)
         assert trimmed(example, None) == example.task.context
+
+
+def test_a_named_paragraph_stands_among_others_of_like_names() -> None:
+    sizes = set[int]()
+    for number, example in enumerate(load_examples("world:split=train,n=12,paragraphs=10")):
+        found = named(example, Random(number))
+        assert found is not None
+        wanted, context = found
+        sizes.add(len(context))
+        assert len({one.title for one in context}) == len(context)
+        assert wanted in context
+        whole = {one.title: one.text for one in example.task.context}
+        assert all("".join(one.sentences).strip() in whole[one.title] for one in context)
+        assert all(1 <= len(one.sentences) <= 2 for one in context)
+    assert sizes == {1, 2, 3}
+    none = replace(example, task=replace(example.task, context=()))
+    assert named(none, Random(0)) is None
 
 
 def test_a_trimmed_context_is_a_confusing_one() -> None:
