@@ -50,7 +50,8 @@ class PrefixCache:
         if best is None:
             return None
         self._kept.remove(best)
-        best.cache.crop(longest)
+        if extra := best.cache.get_seq_length() - longest:
+            best.cache.crop(-extra)
         return best.cache
 
     def keep(self, memory: object, token_ids: Sequence[int], cache: DynamicCache) -> None:

@@ -9,6 +9,7 @@ from pmi_kernel.studies.bench.index import index
 from pmi_kernel.studies.bench.injection import inject, restore, rows
 from pmi_kernel.studies.bench.latents import latents
 from pmi_kernel.studies.bench.one_step import one_step
+from pmi_kernel.studies.bench.scratchpad import scratchpad
 from pmi_kernel.studies.bench.train_loop import train_loop
 from pmi_kernel.studies.bench.training import train
 
@@ -24,6 +25,7 @@ BENCHMARKS: dict[str, Callable[..., object]] = {
     "one_step": one_step,
     "encoding": encoding,
     "latents": latents,
+    "scratchpad": scratchpad,
     "crash": crash,
     "index": index,
 }

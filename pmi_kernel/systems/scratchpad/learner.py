@@ -139,7 +139,8 @@ class ScratchpadLearner:
         with self._adapted():
             loss = self._loss(batch)
             backward(loss)
-        return {"loss": loss.item(), "num_tokens": batch.num_tokens}
+        tokens = int(_sizes(batch).sum())
+        return {"loss": loss.item(), "num_tokens": batch.num_tokens, "sample_tokens": tokens}
 
     def evaluate(self) -> Evaluated:
         """See `Learner.evaluate`: what the system itself answers.
