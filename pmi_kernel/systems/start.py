@@ -5,9 +5,8 @@ from functools import lru_cache
 from pathlib import Path
 
 from pmi_kernel.core.errors import ConfigError
-from pmi_kernel.core.places import resource
 from pmi_kernel.lora.start import Start
-from pmi_kernel.training.checkpoint import read_checkpoint
+from pmi_kernel.systems.checkpoints import find_checkpoint
 
 OWN = "regrad-smollm2"
 """The start that comes with the workbench, for the embedded model."""
@@ -22,10 +21,7 @@ def read_start(name: str) -> tuple[Start, str]:
     Raises:
         ConfigError: There is no such checkpoint, or it is torn, altered, or another system's.
     """
-    path = resource("data") / "checkpoints" / OWN if name == OWN else Path(name)
-    if not path.is_dir():
-        raise ConfigError(f"checkpoint {name!r}: there is no such folder")
-    found = read_checkpoint(path, system="regrad")
+    found = find_checkpoint(name, system="regrad")
     return _load(found.folder, found.sha256), found.sha256
 
 

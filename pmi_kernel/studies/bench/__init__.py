@@ -10,6 +10,7 @@ from pmi_kernel.studies.bench.injection import inject, restore, rows
 from pmi_kernel.studies.bench.latents import latents
 from pmi_kernel.studies.bench.one_step import one_step
 from pmi_kernel.studies.bench.scratchpad import scratchpad
+from pmi_kernel.studies.bench.semantic import semantic
 from pmi_kernel.studies.bench.train_loop import train_loop
 from pmi_kernel.studies.bench.training import train
 
@@ -28,5 +29,6 @@ BENCHMARKS: dict[str, Callable[..., object]] = {
     "scratchpad": scratchpad,
     "crash": crash,
     "index": index,
+    "semantic": semantic,
 }
 """Every benchmark by the name that `pmi bench` takes."""

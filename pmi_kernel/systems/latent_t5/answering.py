@@ -25,6 +25,7 @@ from pmi_kernel.core.trace import (
     StepKind,
 )
 from pmi_kernel.retrieval import Evidence, make_step0_query, retrieve
+from pmi_kernel.systems.checkpoints import find_checkpoint
 from pmi_kernel.systems.latent_t5.batches import (
     NO_LABEL,
     padded,
@@ -34,7 +35,6 @@ from pmi_kernel.systems.latent_t5.batches import (
 from pmi_kernel.systems.latent_t5.building import Built, load
 from pmi_kernel.systems.latent_t5.config import T5Config
 from pmi_kernel.systems.latent_t5.model import BaselineT5, Encoded
-from pmi_kernel.training.checkpoint import read_checkpoint
 
 if TYPE_CHECKING:
     import numpy as np
@@ -194,11 +194,7 @@ class T5System(ABC, Generic[Config]):
 
 
 def _open(system: str, name: str, device: str) -> Loaded:
-    if not name:
-        raise ConfigError(f"checkpoint: name the folder of one, as `pmi train {system}` makes them")
-    if not Path(name).is_dir():
-        raise ConfigError(f"checkpoint {name!r}: there is no such folder")
-    found = read_checkpoint(Path(name), system=system)
+    found = find_checkpoint(name, system=system)
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     try:

@@ -15,6 +15,7 @@ from torch import Tensor
 from pmi_kernel.core.metrics import score_answer
 from pmi_kernel.core.task import Example, Paragraph, titled
 from pmi_kernel.data import data_hash, load_examples, load_stream
+from pmi_kernel.systems.checkpoints import find_checkpoint
 from pmi_kernel.systems.latent_t5.batches import (
     NO_LABEL,
     gold_text,
@@ -31,7 +32,6 @@ from pmi_kernel.systems.latent_t5.model import (
 from pmi_kernel.systems.latent_t5.training import (
     T5Training,
 )
-from pmi_kernel.training.checkpoint import read_checkpoint
 from pmi_kernel.training.learner import Evaluated, Group, Sample
 
 Config = TypeVar("Config", bound=T5Training)
@@ -110,7 +110,7 @@ class T5Learner(ABC, Generic[Config]):
         self._data = load_stream(config.data)
         self.num_samples = len(self._data) // config.questions
         self._dev = load_examples(config.eval_data)[: config.eval_questions]
-        found = read_checkpoint(Path(config.init), system=self.system) if config.init else None
+        found = find_checkpoint(config.init, system=self.system) if config.init else None
         self.built = self._build(self._texts(), found.folder if found else None)
         self.model = self.built.model.to(self.device)
         if found:

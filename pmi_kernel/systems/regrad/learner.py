@@ -34,11 +34,11 @@ from pmi_kernel.lora.gradients import (
 )
 from pmi_kernel.lora.start import Start, StepOn, initial_steps
 from pmi_kernel.lora.training import TrainRow, select_layers
+from pmi_kernel.systems.checkpoints import find_checkpoint
 from pmi_kernel.systems.regrad.evaluation import Evaluation, known_rows
 from pmi_kernel.systems.regrad.prompts import gold_text, passage_text, question_prompt
 from pmi_kernel.systems.regrad.rehearsal import Rehearsed, rehearsal
 from pmi_kernel.systems.regrad.training import RegradTraining
-from pmi_kernel.training.checkpoint import read_checkpoint
 from pmi_kernel.training.learner import Evaluated, Group, Sample
 from pmi_kernel.training.taking import take
 
@@ -113,7 +113,7 @@ class RegradLearner:
         self.steps = initial_steps(self.theta, config.alpha, config.init_alpha)
         self._init_sha256 = ""
         if config.init:
-            found = read_checkpoint(Path(config.init), system=self.system)
+            found = find_checkpoint(config.init, system=self.system)
             self.load(found.folder)
             self._init_sha256 = found.sha256
         self._rehearsed: Sequence[Rehearsed] = ()

@@ -23,11 +23,11 @@ from pmi_kernel.lora.start import A, B
 from pmi_kernel.lora.training import TrainRow, select_layers
 from pmi_kernel.lora.weights import LoraWeights
 from pmi_kernel.prompting.messages import plain
+from pmi_kernel.systems.checkpoints import find_checkpoint
 from pmi_kernel.systems.scratchpad.config import ScratchpadConfig
 from pmi_kernel.systems.scratchpad.samples import make_sample
 from pmi_kernel.systems.scratchpad.system import SCRATCHPAD, WHOLE, ScratchpadSystem
 from pmi_kernel.systems.scratchpad.training import ScratchpadTraining
-from pmi_kernel.training.checkpoint import read_checkpoint
 from pmi_kernel.training.learner import Evaluated, Group, Sample
 from pmi_kernel.training.taking import take
 
@@ -81,7 +81,7 @@ class ScratchpadLearner:
         self._dev = self._evaluated_on(load_examples(config.eval_data)[: config.num_val_samples])
         self._init_sha256 = ""
         if config.init:
-            found = read_checkpoint(Path(config.init), system=self.system)
+            found = find_checkpoint(config.init, system=self.system)
             self.load(found.folder)
             self._init_sha256 = found.sha256
 

@@ -29,6 +29,7 @@ from pmi_kernel.prompting.messages import plain
 from pmi_kernel.retrieval import Evidence, make_step0_query, retrieve
 from pmi_kernel.systems.branch import Altered
 from pmi_kernel.systems.chat import GUIDED_CHARS, GUIDED_TOKENS, ChatSystem
+from pmi_kernel.systems.checkpoints import find_checkpoint
 from pmi_kernel.systems.scratchpad.config import ScratchpadConfig
 from pmi_kernel.systems.scratchpad.prompts import (
     ANSWER,
@@ -39,7 +40,7 @@ from pmi_kernel.systems.scratchpad.prompts import (
     question_text,
     read_output,
 )
-from pmi_kernel.training.checkpoint import Checkpoint, read_checkpoint
+from pmi_kernel.training.checkpoint import Checkpoint
 
 DIRECT, SCRATCHPAD = "direct", "scratchpad"
 """Steps: the answer without the evidence, and the evidence that is written down."""
@@ -71,7 +72,7 @@ class ScratchpadSystem(ChatSystem[ScratchpadConfig]):
         self._retriever = config.build_retriever()
         serves = engine.describe()["model"] if engine else config.engine
         is_read = bool(config.trained) and serves != "scripted"
-        found = find_checkpoint(config.trained) if is_read else None
+        found = find_checkpoint(config.trained, system=config.system) if is_read else None
         super().__init__(config, engine)
         self._sha256, self._weights = "", weights
         if found is not None:
@@ -237,17 +238,6 @@ def _noted(evidence: str, documents: Sequence[Paragraph]) -> Step:
             "titles": [document.title for document in documents],
         },
     )
-
-
-def find_checkpoint(name: str) -> Checkpoint:
-    """Return a checkpoint by its folder.
-
-    Raises:
-        ConfigError: There is none, or it is torn, altered or another system's.
-    """
-    if not Path(name).is_dir():
-        raise ConfigError(f"checkpoint {name!r}: there is no such folder")
-    return read_checkpoint(Path(name), system="scratchpad")
 
 
 def read_adapter(name: str, found: Checkpoint, served: Mapping[str, str]) -> LoraWeights:

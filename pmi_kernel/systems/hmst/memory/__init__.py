@@ -1,0 +1,1 @@
+"""The tiers of memory beside the text at hand."""
