@@ -175,6 +175,7 @@ def build(
     if t5 == TINY and encoder == OWN:
         _pass_on(whole.project)
         selector = whole.selector
+        torch.nn.init.normal_(selector.latents)  # each its own, whatever the question adds to all
         attentions = [cast("Attention", layer.attention) for layer in selector.blocks]
         for one in (*attentions, *filter(None, [selector.asking])):
             _pass_on(one.query, one.key, one.value, one.give)

@@ -1,0 +1,1 @@
+"""The networks: a mixture of experts, and what decides, checks and remembers."""
