@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pmi_kernel.studies.bench.batch import crash, episodes, harness
 from pmi_kernel.studies.bench.encoding import encoding
 from pmi_kernel.studies.bench.generation import generate
+from pmi_kernel.studies.bench.hierarchy import hierarchy
 from pmi_kernel.studies.bench.index import index
 from pmi_kernel.studies.bench.injection import inject, restore, rows
 from pmi_kernel.studies.bench.latents import latents
@@ -29,6 +30,7 @@ BENCHMARKS: dict[str, Callable[..., object]] = {
     "scratchpad": scratchpad,
     "crash": crash,
     "index": index,
+    "hierarchy": hierarchy,
     "semantic": semantic,
 }
 """Every benchmark by the name that `pmi bench` takes."""

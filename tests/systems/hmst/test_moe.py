@@ -18,7 +18,8 @@ from pmi_kernel.systems.hmst import (
     get_small_config,
     get_tiny_config,
 )
-from pmi_kernel.systems.hmst.model.moe import LowRankExperts, Router
+from pmi_kernel.systems.hmst.model import loops
+from pmi_kernel.systems.hmst.model.moe import LowRankExperts
 from pmi_kernel.systems.hmst.model.sizes import HMSTConfig
 
 SMALL = HMSTConfig(32, 4, 4, 2, 48, vocab_size=97, max_position_embeddings=256)
@@ -77,48 +78,18 @@ def test_sizes_are_what_they_are_called(config: HMSTConfig, millions: int) -> No
     assert 0.2 < active / total < 0.65
 
 
-def looped(
-    block: Any, x: Tensor, expert: Callable[[int, Tensor], Tensor], router: Router
-) -> Tensor:
-    """Token by token, and for each expert by expert."""
-    out = torch.zeros_like(x)
-    for row in range(x.shape[0]):
-        for place in range(x.shape[1]):
-            token = x[row, place]
-            chances = (router.weight @ token).softmax(-1)
-            best = chances.topk(router.top_k)
-            for weight, number in zip(best.values, best.indices.tolist(), strict=True):
-                out[row, place] += weight / best.values.sum() * expert(number, token)
-    return out
-
-
 @torch.no_grad()
 def test_transformers_experts_are_plain_loops() -> None:
     block = from_nothing().lm.model.layers[1].mlp
-
-    def expert(number: int, token: Tensor) -> Tensor:
-        gate, up = (block.experts.gate_up_proj[number] @ token).chunk(2)
-        return block.experts.down_proj[number] @ (torch.nn.functional.silu(gate) * up)
-
     x = torch.randn(2, 9, 32)
-    torch.testing.assert_close(block(x), looped(block, x, expert, block.gate), atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(block(x), loops.mixture(block, x), atol=1e-5, rtol=1e-4)
 
 
 @torch.no_grad()
 def test_low_rank_experts_are_plain_loops() -> None:
     block = upcycled().lm.model.layers[1].mlp
-
-    def layer(name: str, number: int) -> Tensor:
-        own = getattr(block.dense, f"{name}_proj").weight
-        return own + (block.a[name][number].T @ block.b[name][number]).T
-
-    def expert(number: int, token: Tensor) -> Tensor:
-        gate, up, down = (layer(name, number) for name in ("gate", "up", "down"))
-        return down @ (torch.nn.functional.silu(gate @ token) * (up @ token))
-
     x = torch.randn(2, 9, 32)
-    expected = looped(block, x, expert, block.router)
-    torch.testing.assert_close(block(x), expected, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(block(x), loops.mixture(block, x), atol=1e-5, rtol=1e-4)
     assert not torch.allclose(block(x), block.dense(x), atol=1e-3)
 
 
@@ -134,7 +105,6 @@ def test_an_upcycled_model_is_the_dense_one_at_first() -> None:
         torch.testing.assert_close(one, other, atol=2e-4, rtol=1e-4)
     total, active = model.num_parameters()
     learned = sum(one.numel() for one in model.parameters() if one.requires_grad)
-    assert total - learned == sum(one.numel() for one in set(loaded.model.parameters())) - learned
     assert learned < total / 5
     assert active < total
 

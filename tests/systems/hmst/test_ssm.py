@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from pmi_kernel.systems.hmst import EpisodicMemorySSM
+from pmi_kernel.systems.hmst.model import loops
 
 WIDTH, STATE = 32, 16
 
@@ -30,33 +31,10 @@ def drawn(batch: int, tokens: int) -> Tensor:
     return torch.randn(batch, tokens, WIDTH, generator=torch.Generator().manual_seed(1))
 
 
-def step_by_step(mixer: Any, x: Tensor) -> tuple[Tensor, Tensor]:
-    """A mixer's outputs and its last state, one token after the other (the paper's equation 1)."""
-    batch, tokens, _ = x.shape
-    inner, state = mixer.intermediate_size, mixer.ssm_state_size
-    gate, conv, dt = mixer.in_proj(x).split([inner, mixer.conv_dim, mixer.num_heads], -1)
-    kernel = mixer.conv_kernel_size
-    padded = torch.nn.functional.pad(conv, (0, 0, kernel - 1, 0))
-    weight = mixer.conv1d.weight.squeeze(1)  # channels x kernel
-    h = x.new_zeros(batch, mixer.num_heads, mixer.head_dim, state)
-    outputs = []
-    for place in range(tokens):
-        window = padded[:, place : place + kernel]
-        mixed = (window * weight.T).sum(1) + mixer.conv1d.bias
-        value, b, c = torch.nn.functional.silu(mixed).split([inner, state, state], -1)
-        value = value.unflatten(-1, (mixer.num_heads, mixer.head_dim))
-        step = torch.nn.functional.softplus(dt[:, place] + mixer.dt_bias)
-        decay = torch.exp(-torch.exp(mixer.A_log) * step)
-        h = h * decay[..., None, None] + (step[..., None] * value)[..., None] * b[:, None, None]
-        y = (h * c[:, None, None]).sum(-1) + mixer.D[:, None] * value
-        outputs.append(y.flatten(1))
-    return mixer.out_proj(mixer.norm(torch.stack(outputs, 1), gate)), h
-
-
 def reference(memory: EpisodicMemorySSM, x: Tensor) -> tuple[Tensor, list[Tensor]]:
     states = []
     for block in blocks(memory):
-        found, state = step_by_step(block.mixer, block.norm(x))
+        found, state = loops.scan(block.mixer, block.norm(x))
         x = x + found
         states.append(state)
     return memory.scan.norm_f(x), states
