@@ -1,5 +1,7 @@
 """A hierarchy of memories, and what decides which of them a question is worth."""
 
+from pmi_kernel.systems.hmst.memory.consolidator import MemoryConsolidator
+from pmi_kernel.systems.hmst.memory.episodic import EpisodicMemory
 from pmi_kernel.systems.hmst.memory.semantic import SemanticMemory
 from pmi_kernel.systems.hmst.model.moe import BaseMoEModel
 from pmi_kernel.systems.hmst.model.sizes import (
@@ -13,7 +15,9 @@ from pmi_kernel.systems.hmst.model.ssm import EpisodicMemorySSM
 
 __all__ = [
     "BaseMoEModel",
+    "EpisodicMemory",
     "EpisodicMemorySSM",
+    "MemoryConsolidator",
     "SemanticMemory",
     "get_base_config",
     "get_large_config",
