@@ -3,6 +3,7 @@
 from pmi_kernel.systems.hmst.memory.consolidator import MemoryConsolidator
 from pmi_kernel.systems.hmst.memory.episodic import EpisodicMemory
 from pmi_kernel.systems.hmst.memory.semantic import SemanticMemory
+from pmi_kernel.systems.hmst.model.controller import MetaController, StateSummaryEncoder
 from pmi_kernel.systems.hmst.model.moe import BaseMoEModel
 from pmi_kernel.systems.hmst.model.sizes import (
     get_base_config,
@@ -18,7 +19,9 @@ __all__ = [
     "EpisodicMemory",
     "EpisodicMemorySSM",
     "MemoryConsolidator",
+    "MetaController",
     "SemanticMemory",
+    "StateSummaryEncoder",
     "get_base_config",
     "get_large_config",
     "get_micro_config",
