@@ -4,6 +4,7 @@ from pmi_kernel.systems.hmst.memory.consolidator import MemoryConsolidator
 from pmi_kernel.systems.hmst.memory.episodic import EpisodicMemory
 from pmi_kernel.systems.hmst.memory.semantic import SemanticMemory
 from pmi_kernel.systems.hmst.model.controller import MetaController, StateSummaryEncoder
+from pmi_kernel.systems.hmst.model.critic import CriticModel
 from pmi_kernel.systems.hmst.model.moe import BaseMoEModel
 from pmi_kernel.systems.hmst.model.sizes import (
     get_base_config,
@@ -16,6 +17,7 @@ from pmi_kernel.systems.hmst.model.ssm import EpisodicMemorySSM
 
 __all__ = [
     "BaseMoEModel",
+    "CriticModel",
     "EpisodicMemory",
     "EpisodicMemorySSM",
     "MemoryConsolidator",
