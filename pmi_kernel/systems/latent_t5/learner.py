@@ -144,8 +144,8 @@ class LatentT5Learner(T5Learner[LatentT5Training]):
         )
         read = padded(rows, self.built.tokenizer.pad_token_id, self.device)
         copied = self._answer_loss(replace(batch, encoded=self.model.encode_text(*read)))
-        losses = self._losses(batch)
-        return {**losses, "loss": losses["loss"] + copied, "copy_loss": copied}
+        answer = self._answer_loss(batch)
+        return {"loss": copied + answer, "copy_loss": copied, "answer_loss": answer}
 
     def _losses(self, batch: Batch) -> dict[str, Tensor]:
         answer, weights = self._answer_loss(batch), batch.encoded.weights

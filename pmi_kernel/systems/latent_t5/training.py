@@ -35,8 +35,8 @@ _TINY: Mapping[str, object] = {
     "quote": 0.25,
     "copy_steps": 800,
     "paragraphs": (1, 3, 10),
-    "grow_at": (1_000, 2_700),
-    "steps": 2_740,
+    "grow_at": (1_000, 2_500),
+    "steps": 2_530,
     "batch": 16,
     "precision": "bf16",
     "schedule": "linear",
@@ -82,9 +82,10 @@ class T5Training(Settings):
     """Share of the questions to which what supports the answer is to be said ("quote: …"): more to
     be copied, so that copying is learned sooner. In training only."""
     copy_steps: Annotated[int, Field(ge=0, le=10**9)] = 0
-    """Steps at first in which the sentences of a paragraph are copied that is named, out of up to
-    three with titles alike: by T5 from what it reads itself, and from the latents where there are
-    some. For weights that know nothing yet: names are matched sooner than questions."""
+    """Steps at first in which the sentences of a paragraph are copied that is named, alone or beside
+    one with a title alike: by T5 from what it reads itself, and from the latents where there are
+    some. For weights that know nothing yet. Where the latents look is not taught meanwhile: they
+    would all look at the name."""
     t5: str = "google/flan-t5-base"
     """Encoder-decoder: tiny (random weights), a folder, or a Hub name."""
     max_answer_tokens: _Tokens = 32
