@@ -5,7 +5,7 @@ from typing import Annotated
 
 import tyro
 
-from pmi_kernel.cli import augment, terminal
+from pmi_kernel.cli import augment, terminal, tokens
 from pmi_kernel.cli.parsing import File, parse
 from pmi_kernel.cli.terminal import say
 from pmi_kernel.core.errors import ConfigError
@@ -30,6 +30,8 @@ def dispatch(words: list[str]) -> int:
         "synth": _synth,
         "augment": augment.augment,
         "build": augment.build,
+        "tokenize": tokens.tokenize,
+        "split": tokens.split,
     }
     if not words or words[0] not in verbs:
         return terminal.ask_which(
@@ -39,7 +41,8 @@ def dispatch(words: list[str]) -> int:
             "usage: pmi data list [SET] | fetch SET | check SOURCE | show SOURCE | "
             "write SOURCE --out FILE | synth --n N --seed S --out FILE | augment --dataset SOURCE "
             "--output_file FILE | build nq_lim --out FOLDER | "
-            "build scratchpad --from SOURCE --out FILE\n\nSOURCE is what --data of pmi run takes: "
+            "build scratchpad --from SOURCE --out FILE | tokenize --input TEXT --output FOLDER | "
+            "split --input TEXT --output FOLDER\n\nSOURCE is what --data of pmi run takes: "
             "sample, a set, a file, or e.g. world:hops=3,n=40",
         )
     return verbs[words[0]](words[1:])

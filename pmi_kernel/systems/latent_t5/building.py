@@ -14,7 +14,6 @@ from transformers import (
     AutoConfig,
     AutoModelForTextEncoding,
     AutoTokenizer,
-    PreTrainedTokenizerFast,
     T5Config,
     T5ForConditionalGeneration,
 )
@@ -22,6 +21,7 @@ from transformers import (
 from pmi_kernel.core.errors import ConfigError
 from pmi_kernel.systems.latent_t5.model import Attention, BaselineT5, LatentT5, Shape
 from pmi_kernel.systems.latent_t5.training import OWN, TINY
+from pmi_kernel.training.bpe import train_tokenizer
 from pmi_kernel.training.taking import take
 
 _MODEL, _WEIGHTS = "model.json", "weights.safetensors"
@@ -143,7 +143,7 @@ def build(
     torch.manual_seed(seed)
     if t5 == TINY:
         tokenizer = (
-            train_tokenizer(texts)
+            train_tokenizer(texts, _TINY_VOCABULARY, is_ended=True)
             if tokenizer_of is None
             else AutoTokenizer.from_pretrained(tokenizer_of / _TOKENIZER, local_files_only=True)
         )
@@ -192,34 +192,6 @@ def _pass_on(*layers: Any) -> None:
         torch.nn.init.eye_(layer.weight)
         if layer.bias is not None:
             torch.nn.init.zeros_(layer.bias)
-
-
-def train_tokenizer(texts: Iterable[str]) -> PreTrainedTokenizerFast:
-    """Return a byte-level BPE trained on texts; digits stand alone, so that numbers can be copied.
-
-    Every word has the blank before it, at the beginning of a text too, so that a name is the same
-    tokens wherever it stands.
-    """
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
-
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.ByteLevel(add_prefix_space=True), pre_tokenizers.Digits(True)]
-    )
-    tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=_TINY_VOCABULARY,
-        special_tokens=["<pad>", "</s>", "<unk>"],
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator(texts, trainer)
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="$A </s>", special_tokens=[("</s>", 1)]
-    )
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, pad_token="<pad>", eos_token="</s>", unk_token="<unk>"
-    )
 
 
 def _tiny_config(tokenizer: Any, layers: int = 3) -> T5Config:

@@ -82,10 +82,10 @@ class T5Training(Settings):
     """Share of the questions to which what supports the answer is to be said ("quote: …"): more to
     be copied, so that copying is learned sooner. In training only."""
     copy_steps: Annotated[int, Field(ge=0, le=10**9)] = 0
-    """Steps at first in which the sentences of a paragraph are copied that is named, alone or beside
-    one with a title alike: by T5 from what it reads itself, and from the latents where there are
-    some. For weights that know nothing yet. Where the latents look is not taught meanwhile: they
-    would all look at the name."""
+    """Steps at first in which a paragraph is named and sentences of it are copied, out of it alone
+    or of two with titles alike: by T5 from what it reads itself, and from the latents where there
+    are some. For weights that know nothing yet. Where the latents look is not taught meanwhile:
+    they would all look at the name."""
     t5: str = "google/flan-t5-base"
     """Encoder-decoder: tiny (random weights), a folder, or a Hub name."""
     max_answer_tokens: _Tokens = 32

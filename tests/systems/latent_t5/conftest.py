@@ -6,10 +6,10 @@ from pmi_kernel.cli import main
 from pmi_kernel.core.settings import Settings
 from pmi_kernel.core.task import Example
 from pmi_kernel.data import load_examples
-from pmi_kernel.systems.latent_t5.building import train_tokenizer
 from pmi_kernel.systems.latent_t5.training import BaselineT5Training, LatentT5Training
 from pmi_kernel.systems.learning import train
 from pmi_kernel.training import TrainConfig
+from pmi_kernel.training.bpe import train_tokenizer
 
 DATA = {
     "data": "world:split=train,n=60,asked=2,paragraphs=3",
@@ -28,7 +28,7 @@ def encoder_of_bert_kind(folder: Path, texts: list[str]) -> str:
     """A small encoder of another kind, with a tokenizer of its own and room for 40 tokens."""
     from transformers import DistilBertConfig, DistilBertModel
 
-    tokenizer = train_tokenizer(texts)
+    tokenizer = train_tokenizer(texts, 2_560, is_ended=True)
     config = DistilBertConfig(
         vocab_size=len(tokenizer), dim=32, n_heads=2, n_layers=1, hidden_dim=32,
         max_position_embeddings=40,

@@ -13,7 +13,7 @@ from pmi_kernel.core.errors import ConfigError
 from pmi_kernel.core.task import Example, Paragraph
 from pmi_kernel.data import load_examples
 from pmi_kernel.systems.latent_t5.batches import named, padded, tokens, trimmed
-from pmi_kernel.systems.latent_t5.building import Built, Limits, build, load, train_tokenizer
+from pmi_kernel.systems.latent_t5.building import Built, Limits, build, load
 from pmi_kernel.systems.latent_t5.model import (
     Encoded,
     LatentT5,
@@ -23,6 +23,7 @@ from pmi_kernel.systems.latent_t5.model import (
     support_mass,
 )
 from pmi_kernel.systems.latent_t5.reading import read_context
+from pmi_kernel.training.bpe import train_tokenizer
 from tests.systems.latent_t5.conftest import encoder_of_bert_kind
 
 TEXTS = ["Ada Brook lives in Tonborg.", "Where does Ada Brook live?", "Cole Dunn plays the oboe."]
@@ -65,7 +66,7 @@ def encode(made: Built, question: str, text: str | None, **how: float | int | No
 
 
 def test_support_is_told_token_by_token_and_the_pieces_are_the_lines() -> None:
-    tokenizer = train_tokenizer(TEXTS)
+    tokenizer = train_tokenizer(TEXTS, 2_560, is_ended=True)
     context = read_context(tokenizer, CONTEXT, 1_000)
     assert "".join(context.pieces) == (
         "Ada: Ada was born in 1815.Ada: She wrote notes.A line without a title."
@@ -78,7 +79,7 @@ def test_support_is_told_token_by_token_and_the_pieces_are_the_lines() -> None:
 
 
 def test_what_does_not_fit_is_cut_off_and_counted() -> None:
-    tokenizer = train_tokenizer(TEXTS)
+    tokenizer = train_tokenizer(TEXTS, 2_560, is_ended=True)
     whole, part = (read_context(tokenizer, CONTEXT, most) for most in (1_000, 7))
     assert (len(part.ids), part.cut_tokens) == (7, len(whole.ids) - 7)
     assert whole.cut_tokens == 0
@@ -89,7 +90,7 @@ def test_what_does_not_fit_is_cut_off_and_counted() -> None:
 
 
 def test_a_name_is_the_same_tokens_wherever_it_stands_and_digits_stand_alone() -> None:
-    tokenizer = train_tokenizer(TEXTS)
+    tokenizer = train_tokenizer(TEXTS, 2_560, is_ended=True)
     name, line = tokenizer("Tonborg")["input_ids"][:-1], tokenizer("to Tonborg")["input_ids"]
     assert line[-1 - len(name) : -1] == name
     assert [tokenizer.decode([one]) for one in tokenizer("1815")["input_ids"][-5:-1]] == list(
