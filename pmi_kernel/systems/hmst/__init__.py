@@ -1,5 +1,6 @@
 """A hierarchy of memories, and what decides which of them a question is worth."""
 
+from pmi_kernel.systems.hmst.engine import HMSTInferenceEngine
 from pmi_kernel.systems.hmst.memory.consolidator import MemoryConsolidator
 from pmi_kernel.systems.hmst.memory.episodic import EpisodicMemory
 from pmi_kernel.systems.hmst.memory.semantic import SemanticMemory
@@ -20,6 +21,7 @@ __all__ = [
     "CriticModel",
     "EpisodicMemory",
     "EpisodicMemorySSM",
+    "HMSTInferenceEngine",
     "MemoryConsolidator",
     "MetaController",
     "SemanticMemory",

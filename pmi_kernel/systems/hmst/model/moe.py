@@ -224,6 +224,48 @@ class BaseMoEModel(nn.Module):
             losses = [_balance(*one.seen) for one in self.routers[:depth] if one.seen is not None]
         return Read(logits, hidden, torch.stack(losses).mean(), cache)
 
+    def generate(
+        self,
+        ids: Int[Tensor, "1 tokens"],
+        *,
+        max_new_tokens: int,
+        end_ids: Sequence[int] = (),
+        num_layers: int | None = None,
+        experts: Sequence[int] | None = None,
+        temperature: float = 0.0,
+        top_p: float = 1.0,
+        top_k: int = 0,
+        streamer: Any = None,
+    ) -> Int[Tensor, " new"]:
+        """Return the tokens that go on from a text, the end token with them.
+
+        Args:
+            ids: The text.
+            max_new_tokens: At most.
+            end_ids: After one of these it ends.
+            num_layers: See `forward`.
+            experts: See `forward`.
+            temperature: 0: always the likeliest; else drawn from torch's generator.
+            top_p: Drawn from the likeliest tokens that have so much of the chance together.
+            top_k: Drawn from so many of the likeliest; 0: from all.
+            streamer: Transformers' interface; it is given each token as it is made.
+        """
+        is_drawn = temperature > 0
+        drawing = {"temperature": temperature, "top_p": top_p, "top_k": top_k} if is_drawn else {}
+        with self._within(num_layers, experts), torch.inference_mode():
+            whole = self.lm.generate(
+                input_ids=ids,
+                attention_mask=torch.ones_like(ids),
+                max_new_tokens=max_new_tokens,
+                do_sample=is_drawn,
+                eos_token_id=list(end_ids) or None,
+                pad_token_id=end_ids[0] if end_ids else 0,
+                streamer=streamer,
+                **drawing,
+            )
+        found: Tensor = whole[0, ids.shape[1] :]
+        return found
+
     def new_cache(self) -> Cache:
         """Return a cache in which nothing is yet."""
         return DynamicCache(config=self.lm.config)
