@@ -71,6 +71,7 @@ class Attempt:
         flops: Operations of the base model, counted.
         memory_calls: Searches in the memories.
         seconds_s: Wall time.
+        experts: Tokens of prompt and answer that each expert was run for, block by block.
     """
 
     decisions: Decisions
@@ -81,6 +82,7 @@ class Attempt:
     flops: float
     memory_calls: int
     seconds_s: float
+    experts: tuple[tuple[int, ...], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,14 +256,15 @@ class HMSTInferenceEngine:
         fetched = self._fetched(question, decisions)
         prompt = prompt_text(question, [one.text for one in fetched])
         [row] = self.hierarchy.ids([prompt])
-        new = self.hierarchy.base.generate(
-            torch.tensor([row], device=self.hierarchy.device),
-            max_new_tokens=self.config.max_new_tokens,
-            end_ids=self.hierarchy.end_ids,
-            num_layers=decisions.num_layers,
-            experts=decisions.experts,
-            temperature=self.config.temperature,
-        )
+        with self.hierarchy.base.counting() as counts:
+            new = self.hierarchy.base.generate(
+                torch.tensor([row], device=self.hierarchy.device),
+                max_new_tokens=self.config.max_new_tokens,
+                end_ids=self.hierarchy.end_ids,
+                num_layers=decisions.num_layers,
+                experts=decisions.experts,
+                temperature=self.config.temperature,
+            )
         text = self.hierarchy.tokenizer.decode(new.tolist(), skip_special_tokens=True)
         text = text.strip().partition("\n")[0].strip()
         flops = self._flops(len(row) + len(new), decisions.num_layers)
@@ -279,6 +282,7 @@ class HMSTInferenceEngine:
             flops,
             int(decisions.episodic) + int(decisions.num_entries > 0),
             time.perf_counter() - began,
+            tuple(map(tuple, counts.tolist())),
         )
 
     def verdict(self, question: str, evidence: Sequence[str], answer: str) -> Verdict:

@@ -78,14 +78,13 @@ def test_each_decision_costs_what_it_does(engine: HMSTInferenceEngine) -> None:
 
 
 def test_closed_experts_are_not_run_for_an_answer(engine: HMSTInferenceEngine) -> None:
-    chosen: list[set[int]] = []
-    handle = engine.hierarchy.base.routers[0].register_forward_hook(
-        lambda module, given, found: chosen.append(set(found[2].flatten().tolist()))
-    )
-    engine.ask(QUESTION, forced(experts=(3, 6), num_entries=0, episodic=False))
-    handle.remove()
-    assert chosen[1:]
-    assert all(one <= {3, 6} for one in chosen[1:])  # the first reads the question to decide
+    how = forced(experts=(3, 6), num_entries=0, episodic=False, num_layers=3)
+    [attempt] = engine.ask(QUESTION, how).attempts
+    *run, left_out = attempt.experts
+    assert sum(left_out) == 0
+    for block in run:
+        assert {number for number, count in enumerate(block) if count} <= {3, 6}
+        assert sum(block) == 2 * (len(engine.hierarchy.ids([attempt.prompt])[0]) + 3)
 
 
 @pytest.mark.parametrize(

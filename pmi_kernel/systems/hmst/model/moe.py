@@ -271,6 +271,26 @@ class BaseMoEModel(nn.Module):
         return DynamicCache(config=self.lm.config)
 
     @contextmanager
+    def counting(self) -> Iterator[Int[Tensor, "layers experts"]]:
+        """Give a tensor that counts how many tokens each expert of each block is run for."""
+        counts = torch.zeros(self.num_layers, self.num_experts, dtype=torch.long)
+
+        def count(layer: int, chosen: Tensor) -> None:
+            counts[layer] += torch.bincount(chosen.flatten().cpu(), minlength=self.num_experts)
+
+        handles = [
+            router.register_forward_hook(
+                lambda module, given, found, layer=layer: count(layer, found[2])
+            )
+            for layer, router in enumerate(self.routers)
+        ]
+        try:
+            yield counts
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    @contextmanager
     def _within(self, num_layers: int | None, experts: Sequence[int] | None) -> Iterator[int]:
         """So many layers and these experts alone, until the end of the context."""
         depth = self.num_layers if num_layers is None else num_layers
