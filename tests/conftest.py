@@ -70,13 +70,15 @@ def engine_name(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="session")
-def t5_checkpoints(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """A checkpoint of each system that cannot be opened without one; it has learned nothing."""
+    from tests.systems.hmst.conftest import trained_in as hmst_in
     from tests.systems.latent_t5.conftest import ASKED, BASELINE, trained_in
 
-    folder = tmp_path_factory.mktemp("t5")
+    folder = tmp_path_factory.mktemp("checkpoints")
     learners = {"latent_t5": ASKED, "baseline_t5": BASELINE}
-    return {name: trained_in(folder / name, learner) for name, learner in learners.items()}
+    found = {name: trained_in(folder / name, learner) for name, learner in learners.items()}
+    return {**found, "hmst": hmst_in(folder / "hmst")}
 
 
 @pytest.fixture(scope="session")

@@ -201,8 +201,7 @@ def split_documents(source: str, out: Path, share: float, seed: int) -> dict[str
             stack.callback(path.unlink, missing_ok=True)
         files = {name: stack.enter_context(partial[name].open("wb")) for name in names}
         for text in documents(source):
-            drawn = hashlib.sha256(f"{seed}/{text}".encode(errors="surrogatepass")).digest()
-            name = names[int.from_bytes(drawn[:8], "big") < share * 2**64]
+            name = names[is_held_out(text, share, seed)]
             files[name].write(json.dumps({"text": text}).encode() + b"\n")
             counts[name] += 1
         for name, count in counts.items():
@@ -212,6 +211,12 @@ def split_documents(source: str, out: Path, share: float, seed: int) -> dict[str
             file.close()
             partial[name].replace(out / name)
     return counts
+
+
+def is_held_out(text: str, share: float, seed: int) -> bool:
+    """Return whether a document is held out; those that are the same are on the same side."""
+    drawn = hashlib.sha256(f"{seed}/{text}".encode(errors="surrogatepass")).digest()
+    return int.from_bytes(drawn[:8], "big") < share * 2**64
 
 
 def tokenizer_sha256(tokenizer: Any) -> str:

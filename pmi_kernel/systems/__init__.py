@@ -66,6 +66,12 @@ SYSTEMS: dict[str, Entry] = {
         learner=f"{_HERE}.latent_t5.learner:BaselineT5Learner",
         learner_config=f"{_HERE}.latent_t5.training:BaselineT5Training",
     ),
+    "hmst": Entry(
+        f"{_HERE}.hmst.config:HmstConfig",
+        f"{_HERE}.hmst.system:HmstSystem",
+        learner=f"{_HERE}.hmst.train.language:LanguageLearner",
+        learner_config=f"{_HERE}.hmst.training:HMSTTraining",
+    ),
 }
 """Every system, by the name that `--system` takes."""
 

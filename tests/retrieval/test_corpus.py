@@ -58,10 +58,10 @@ def searching(system: str, **more: object) -> dict[str, object]:
 
 @pytest.mark.parametrize("system", SEARCHES)
 def test_any_system_searches_a_corpus_and_records_its_hash(
-    tmp_path: Path, questions: Path, system: str, t5_checkpoints: dict[str, str]
+    tmp_path: Path, questions: Path, system: str, checkpoints: dict[str, str]
 ) -> None:
     build_towns(tmp_path)
-    trained = {"checkpoint": t5_checkpoints[system]} if system in t5_checkpoints else {}
+    trained = {"checkpoint": checkpoints[system]} if system in checkpoints else {}
     config = config_class(system)(**searching(system, **trained))
     outcome = run(RunSettings(data=str(questions), out=tmp_path / "run"), config)
     assert outcome.summary["num_errors"] == 0

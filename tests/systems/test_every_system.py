@@ -23,13 +23,14 @@ TRAINED: dict[str, Mapping[str, object]] = {"pmi": {"train_mem": True, "mem_step
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _what_needs_a_checkpoint_has_one(t5_checkpoints: dict[str, str]) -> None:
-    for name, checkpoint in t5_checkpoints.items():
+def _what_needs_a_checkpoint_has_one(checkpoints: dict[str, str]) -> None:
+    for name, checkpoint in checkpoints.items():
         TRAINED[name] = {"checkpoint": checkpoint, "device": "cpu"}
+    TRAINED["hmst"] = {**TRAINED["hmst"], "max_new_tokens": 3, "topk": 2, "keep_recent": 1}
 
 
 def config(name: str, **settings: object) -> SystemConfig:
-    return config_class(name)(**TRAINED.get(name, {}), **settings)  # type: ignore[arg-type]
+    return config_class(name)(**{**TRAINED.get(name, {}), **settings})  # type: ignore[arg-type]
 
 
 def timeless(trace: Trace) -> str:

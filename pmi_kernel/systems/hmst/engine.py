@@ -65,6 +65,7 @@ class Attempt:
     Attributes:
         decisions: What was decided.
         fetched: What the memories gave, as the base read it.
+        left_out: How much of it did not fit, the last of it.
         prompt: What the base read.
         text: What it answered.
         probability: The critic's, that the answer follows; None where it was not asked.
@@ -76,6 +77,7 @@ class Attempt:
 
     decisions: Decisions
     fetched: tuple[Fetched, ...]
+    left_out: int
     prompt: str
     text: str
     probability: float | None
@@ -168,7 +170,7 @@ class HMSTInferenceEngine:
             importance: At least 0; None: how little the base expected it, in nats a token.
 
         Raises:
-            ConfigError: The text is empty, or longer than the model takes.
+            EngineError: The text is empty, or longer than the model takes.
         """
         began = time.perf_counter()
         with torch.inference_mode():
@@ -191,7 +193,7 @@ class HMSTInferenceEngine:
             forced: Decisions that are taken so in any case: fields of `Decisions` by name.
 
         Raises:
-            ConfigError: The question is empty, or too long with what was fetched.
+            EngineError: The question is empty, or too long by itself.
         """
         began = time.perf_counter()
         with torch.inference_mode():
@@ -253,9 +255,8 @@ class HMSTInferenceEngine:
 
     def _attempt(self, question: str, decisions: Decisions) -> Attempt:
         began = time.perf_counter()
-        fetched = self._fetched(question, decisions)
-        prompt = prompt_text(question, [one.text for one in fetched])
-        [row] = self.hierarchy.ids([prompt])
+        found = self._fetched(question, decisions)
+        fetched, prompt, row = self._fitting(question, found)
         with self.hierarchy.base.counting() as counts:
             new = self.hierarchy.base.generate(
                 torch.tensor([row], device=self.hierarchy.device),
@@ -276,6 +277,7 @@ class HMSTInferenceEngine:
         return Attempt(
             decisions,
             fetched,
+            len(found) - len(fetched),
             prompt,
             text,
             probability,
@@ -284,6 +286,23 @@ class HMSTInferenceEngine:
             time.perf_counter() - began,
             tuple(map(tuple, counts.tolist())),
         )
+
+    def _fitting(
+        self, question: str, found: tuple[Fetched, ...]
+    ) -> tuple[tuple[Fetched, ...], str, list[int]]:
+        """As much of what was fetched as fits beside the question and the answer, as a prompt."""
+        hierarchy = self.hierarchy
+        most = hierarchy.max_tokens - self.config.max_new_tokens
+        sizes = [
+            len(hierarchy.tokenizer.encode(f"- {one.text}\n", add_special_tokens=False))
+            for one in found
+        ]
+        [bare] = hierarchy.ids([prompt_text(question, [])])
+        kept = 0
+        while kept < len(found) and len(bare) + sum(sizes[: kept + 1]) <= most:
+            kept += 1
+        prompt = prompt_text(question, [one.text for one in found[:kept]])
+        return found[:kept], prompt, hierarchy.ids([prompt])[0]
 
     def verdict(self, question: str, evidence: Sequence[str], answer: str) -> Verdict:
         """Return what the critic thinks of an answer."""

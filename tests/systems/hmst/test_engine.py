@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from pmi_kernel.core.errors import ConfigError
+from pmi_kernel.core.errors import ConfigError, EngineError
 from pmi_kernel.systems.hmst import BaseMoEModel, HMSTInferenceEngine
 from pmi_kernel.systems.hmst.engine import UNKNOWN, Asking
 from pmi_kernel.systems.hmst.model.hierarchy import Hierarchy, HierarchyShape, load, make
@@ -159,11 +159,19 @@ def test_the_unexpected_is_important(engine: HMSTInferenceEngine) -> None:
 
 @pytest.mark.parametrize("text", ["", "word " * 400])
 def test_what_cannot_be_read_is_refused(engine: HMSTInferenceEngine, text: str) -> None:
-    with pytest.raises(ConfigError, match=r"empty|takes 256"):
+    with pytest.raises(EngineError, match=r"empty|takes 256"):
         engine.tell(text)
-    with pytest.raises(ConfigError, match=r"empty|takes 256"):
+    with pytest.raises(EngineError, match=r"empty|takes 256"):
         engine.ask(text)
     assert len(engine.episodic) == 3
+
+
+def test_what_does_not_fit_beside_the_question_is_left_out(engine: HMSTInferenceEngine) -> None:
+    engine.tell("Ada Brook " * 60)
+    engine.tell("Cole Dunn " * 60)
+    [attempt] = engine.ask(QUESTION, forced(num_entries=0)).attempts
+    assert attempt.left_out == 2 - len(attempt.fetched)
+    assert len(engine.hierarchy.ids([attempt.prompt])[0]) <= 256 - 4
 
 
 # -- what is saved --------------------------------------------------------------------------------

@@ -85,6 +85,13 @@ class Entries:
         self._count -= len(there)
         return np.array(there, dtype=np.int64)
 
+    def clear(self) -> None:
+        """Remove all entries."""
+        with self._plainly(), self._db:
+            self._db.execute("INSERT OR IGNORE INTO removed SELECT id FROM entries")
+            self._db.execute("DELETE FROM entries")
+        self._count = 0
+
     def texts(self, ids: Ids) -> dict[int, str]:
         """Return the texts of those of some entries that there are, by number."""
         told = json.dumps(ids.tolist())

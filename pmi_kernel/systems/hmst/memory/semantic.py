@@ -199,6 +199,12 @@ class SemanticMemory:
                 except Timeout:
                     raise ConfigError(f"{path} is open in another process") from None
 
+    def clear(self) -> None:
+        """Remove every entry."""
+        with self._turn:
+            self._entries.clear()
+            self._index = self._empty()
+
     def rebuild(self) -> None:
         """Make the index anew: trained on what is there now."""
         with self._turn:

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import AutoTokenizer
 
-from pmi_kernel.core.errors import ConfigError
+from pmi_kernel.core.errors import ConfigError, EngineError
 from pmi_kernel.engines.hashes import weights_hash
 from pmi_kernel.engines.loading import load_model, snapshot
 from pmi_kernel.engines.models import resolve_model
@@ -115,14 +115,14 @@ class Hierarchy(nn.Module):
         """Return texts as tokens.
 
         Raises:
-            ConfigError: One is empty, or longer than the model takes.
+            EngineError: One is empty, or longer than the model takes.
         """
         rows = self.tokenizer(list(texts), add_special_tokens=False)["input_ids"]
         for text, row in zip(texts, rows, strict=True):
             if not row:
-                raise ConfigError("an empty text says nothing")
+                raise EngineError("an empty text says nothing")
             if len(row) > self.max_tokens:
-                raise ConfigError(
+                raise EngineError(
                     f"a text of {len(row)} tokens, and the model takes {self.max_tokens}: "
                     f"{text[:60]!r}"
                 )

@@ -1,0 +1,109 @@
+"""Settings of the training of a hierarchy."""
+
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Self
+
+from pydantic import Field, model_validator
+
+from pmi_kernel.core.errors import ConfigError
+from pmi_kernel.core.settings import Seed, Settings
+
+_Count = Annotated[int, Field(ge=1, le=10_000_000)]
+_FLAGS = {
+    "learning_rate": "lr",
+    "batch_size": "batch",
+    "gradient_accumulation_steps": "accumulation",
+}
+
+
+class HMSTTraining(Settings):
+    """What a hierarchy is pre-trained on, as a language model."""
+
+    system: ClassVar[str] = "hmst"
+    defaults: ClassVar[Mapping[str, object]] = {
+        "lr": 3e-4,
+        "schedule": "cosine",
+        "warmup": 0.02,
+        "weight_decay": 0.1,
+        "best_by": "loss",
+        "best_is": "lowest",
+    }
+    """Settings of the training that are other than elsewhere."""
+    presets: ClassVar[Mapping[str, Mapping[str, object]]] = {
+        "micro": {
+            "text": "world:split=train,n=2000,paragraphs=4",
+            "sequence": 128,
+            "steps": 300,
+            "batch": 8,
+            "precision": "bf16",
+            "eval_every": 50,
+            "save_every": 50,
+        },
+    }
+    """Settings that go together, of the training's as well (`--preset`)."""
+    borrows: ClassVar[tuple[str, ...]] = tuple(_FLAGS)
+    """Flags of the prototype that stand for settings."""
+    switches: ClassVar[Mapping[str, Mapping[str, object]]] = {
+        "mixed_precision": {"precision": "bf16"},
+        "use_8bit_optimizer": {"optimizer": "adamw8bit"},
+    }
+    """Flags without a value that stand for settings."""
+
+    model_size: str = "micro"
+    """The base: micro, tiny, small, base, large, or upcycled:NAME of a dense causal model."""
+    text: str = ""
+    """What is read: a text file, a JSONL file with a "text" in each record, or questions and their
+    paragraphs, as in pmi data tokenize."""
+    pretokenized: str = ""
+    """In place of it: a folder of pmi data tokenize."""
+    tokenizer_path: str = ""
+    """The base's tokenizer: a folder, or a Hub name; without it a byte-level BPE is trained on the
+    text."""
+    val_split: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Share of the documents that is held out, 0.1 where there is no val_file; of pretokenized
+    text, the last tokens."""
+    val_file: str = ""
+    """What is held out: a text of its own, as in text."""
+    sequence: Annotated[int, Field(ge=8, le=1_000_000)] = 512
+    """Tokens of a sample."""
+    steps_per_epoch: _Count | None = None
+    """Steps that count as an epoch; None: as many as the text has."""
+    eval_samples: _Count = 64
+    """Most samples of an evaluation."""
+    balance: Annotated[float, Field(ge=0, le=100)] = 0.01
+    """Weight of the load-balancing loss."""
+    rank: _Count = 8
+    """Of each expert's difference, where the base is upcycled."""
+    state: _Count = 256
+    """Numbers of an episodic summary."""
+    dimension: _Count = 256
+    """Numbers of a semantic vector."""
+    init: str = ""
+    """Begin at this checkpoint: a training's folder, or one of its checkpoints."""
+    device: str = "auto"
+    """cpu, cuda, cuda:1, ..., or auto: CUDA where there is one."""
+    seed: Seed = 0
+    """Seeds random weights and what is held out."""
+
+    @classmethod
+    def borrowed(cls, given: Mapping[str, str]) -> Mapping[str, object]:
+        """Return the settings that the prototype's flags stand for.
+
+        Raises:
+            ConfigError: One is no number.
+        """
+        found: dict[str, object] = {}
+        for name, value in given.items():
+            try:
+                found[_FLAGS[name]] = float(value) if name == "learning_rate" else int(value)
+            except ValueError:
+                raise ConfigError(f"--{name} {value}: expected a number") from None
+        return found
+
+    @model_validator(mode="after")
+    def _one_of_each(self) -> Self:
+        if bool(self.text) == bool(self.pretokenized):
+            raise ValueError("text or pretokenized is needed, and not both")
+        if self.val_file and self.val_split is not None:
+            raise ValueError("val_split and val_file exclude each other")
+        return self
