@@ -293,10 +293,7 @@ class HMSTInferenceEngine:
         """As much of what was fetched as fits beside the question and the answer, as a prompt."""
         hierarchy = self.hierarchy
         most = hierarchy.max_tokens - self.config.max_new_tokens
-        sizes = [
-            len(hierarchy.tokenizer.encode(f"- {one.text}\n", add_special_tokens=False))
-            for one in found
-        ]
+        sizes = [len(hierarchy.ids([f"- {one.text}\n"])[0]) for one in found]
         [bare] = hierarchy.ids([prompt_text(question, [])])
         kept = 0
         while kept < len(found) and len(bare) + sum(sizes[: kept + 1]) <= most:
