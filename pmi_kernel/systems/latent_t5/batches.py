@@ -12,7 +12,7 @@ from pmi_kernel.core.task import Example, Paragraph, Task, titled
 
 NO_LABEL = -100
 """What is no token of an answer."""
-_NAMED_AMONG, _NAMED_SENTENCES = 2, 2
+_NAMED_AMONG, _NAMED_SENTENCES = 3, 2
 
 
 def padded(

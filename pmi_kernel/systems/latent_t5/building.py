@@ -28,6 +28,12 @@ _MODEL, _WEIGHTS = "model.json", "weights.safetensors"
 _TOKENIZER, _ENCODER_TOKENIZER = "tokenizer", "encoder_tokenizer"
 _TINY_VOCABULARY = 2_560
 _WIDTH = 192
+_OWN = 0.3
+"""Of a latent, beside what the question adds to all of them: with less they all look at one place,
+with more the question is not heard."""
+_AROUND = 0.7
+"""Of what is around a word, beside the word itself."""
+_FAR = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +157,7 @@ def build(
         for block in model.decoder.block:
             attention = block.layer[1].EncDecAttention
             _pass_on(attention.v, attention.o)
+        _look_around(model.encoder)
     else:
         tokenizer, model = _read(AutoTokenizer, t5), _t5(t5)
     names = {"t5": t5}
@@ -175,7 +182,7 @@ def build(
     if t5 == TINY and encoder == OWN:
         _pass_on(whole.project)
         selector = whole.selector
-        torch.nn.init.normal_(selector.latents)  # each its own, whatever the question adds to all
+        torch.nn.init.normal_(selector.latents, std=_OWN)
         attentions = [cast("Attention", layer.attention) for layer in selector.blocks]
         for one in (*attentions, *filter(None, [selector.asking])):
             _pass_on(one.query, one.key, one.value, one.give)
@@ -192,6 +199,34 @@ def _pass_on(*layers: Any) -> None:
         torch.nn.init.eye_(layer.weight)
         if layer.bias is not None:
             torch.nn.init.zeros_(layer.bias)
+
+
+def _look_around(encoder: Any) -> None:
+    """Make an encoder's heads begin as averages of what is near, each with a reach of its own.
+
+    So the state of a word has the words around it: one that is looked for by the name of whom it is
+    about is found where the name is not. The bias falls with the distance, as in ALiBi (Press et
+    al. 2021, arXiv:2108.12409).
+    """
+    first = encoder.block[0].layer[0].SelfAttention
+    distances = torch.arange(-_FAR, _FAR + 1)
+    buckets = first._relative_position_bucket(
+        distances,
+        bidirectional=True,
+        num_buckets=first.relative_attention_num_buckets,
+        max_distance=first.relative_attention_max_distance,
+    )
+    with torch.no_grad():
+        bias = first.relative_attention_bias.weight
+        slopes = 0.5 ** torch.arange(bias.shape[1])
+        for bucket in range(len(bias)):
+            if (there := buckets == bucket).any():
+                bias[bucket] = -slopes * distances[there].abs().float().mean()
+        for block in encoder.block:
+            attention = block.layer[0].SelfAttention
+            _pass_on(attention.v, attention.o)
+            attention.o.weight.mul_(_AROUND)
+            attention.q.weight.mul_(1 - _AROUND)
 
 
 def _tiny_config(tokenizer: Any, layers: int = 3) -> T5Config:

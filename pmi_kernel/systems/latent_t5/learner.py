@@ -18,6 +18,7 @@ from pmi_kernel.systems.latent_t5.model import (
     LatentT5,
     Read,
     Shape,
+    coverage_loss,
     support_loss,
     support_mass,
 )
@@ -144,8 +145,16 @@ class LatentT5Learner(T5Learner[LatentT5Training]):
         )
         read = padded(rows, self.built.tokenizer.pad_token_id, self.device)
         copied = self._answer_loss(replace(batch, encoded=self.model.encode_text(*read)))
-        answer = self._answer_loss(batch)
-        return {"loss": copied + answer, "copy_loss": copied, "answer_loss": answer}
+        answer, weights = self._answer_loss(batch), batch.encoded.weights
+        assert weights is not None
+        assert batch.support is not None
+        missed = coverage_loss(weights, batch.support)
+        return {
+            "loss": copied + answer + self.config.aux_loss_weight * missed,
+            "copy_loss": copied,
+            "answer_loss": answer,
+            "support_loss": missed,
+        }
 
     def _losses(self, batch: Batch) -> dict[str, Tensor]:
         answer, weights = self._answer_loss(batch), batch.encoded.weights

@@ -303,3 +303,17 @@ def support_loss(
     has_some = support.any(-1)
     mass = support_mass(weights, support).clamp(_LEAST_MASS, 1.0)
     return (-mass.log() * has_some).sum() / has_some.sum().clamp(min=1)
+
+
+def coverage_loss(
+    weights: Float[Tensor, "batch latents tokens"], support: Bool[Tensor, "batch tokens"]
+) -> Float[Tensor, ""]:
+    """Return how far the latents' summed attention is from all of the support alike, in nats.
+
+    That is the divergence of an even distribution over the supporting tokens from it: 0 where each
+    of them gets as much, and nothing else gets any. Samples without support do not count.
+    """
+    count = support.sum(-1)
+    logs = weights.float().mean(1).clamp(min=_LEAST_MASS).log()
+    apart = -(logs * support).sum(-1) / count.clamp(min=1) - count.clamp(min=1).float().log()
+    return (apart * (count > 0)).sum() / (count > 0).sum().clamp(min=1)

@@ -33,9 +33,9 @@ _TINY: Mapping[str, object] = {
     "eval_data": _DEV,
     "questions": 4,
     "quote": 0.25,
-    "copy_steps": 800,
+    "copy_steps": 700,
     "paragraphs": (1, 3, 10),
-    "grow_at": (1_000, 2_500),
+    "grow_at": (900, 2_500),
     "steps": 2_530,
     "batch": 16,
     "precision": "bf16",
@@ -82,10 +82,9 @@ class T5Training(Settings):
     """Share of the questions to which what supports the answer is to be said ("quote: …"): more to
     be copied, so that copying is learned sooner. In training only."""
     copy_steps: Annotated[int, Field(ge=0, le=10**9)] = 0
-    """Steps at first in which a paragraph is named and sentences of it are copied, out of it alone
-    or of two with titles alike: by T5 from what it reads itself, and from the latents where there
-    are some. For weights that know nothing yet. Where the latents look is not taught meanwhile:
-    they would all look at the name."""
+    """Steps at first in which a paragraph is named and sentences of it are copied, out of up to
+    three with titles alike: by T5 from what it reads itself, and from the latents where there are
+    some, which are to look at all of it and at nothing else. For weights that know nothing yet."""
     t5: str = "google/flan-t5-base"
     """Encoder-decoder: tiny (random weights), a folder, or a Hub name."""
     max_answer_tokens: _Tokens = 32

@@ -19,6 +19,7 @@ from pmi_kernel.systems.latent_t5.model import (
     LatentT5,
     Read,
     Shape,
+    coverage_loss,
     support_loss,
     support_mass,
 )
@@ -181,6 +182,37 @@ def test_the_support_loss_is_minus_log_of_the_mass_and_always_a_number() -> None
     assert float(both) == pytest.approx(-math.log(0.3))
 
 
+def test_the_coverage_loss_wants_all_of_the_support_and_nothing_else() -> None:
+    support = torch.tensor([[True, True, False, False], [False] * 4])
+    even = torch.tensor([[[0.5, 0.5, 0.0, 0.0]], [[1.0, 0.0, 0.0, 0.0]]])
+    apart = torch.tensor(
+        [[[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0]], even[1].expand(2, 4).tolist()]
+    )
+    assert coverage_loss(even, support).item() == pytest.approx(0.0, abs=1e-6)
+    assert coverage_loss(apart, support).item() == pytest.approx(0.0, abs=1e-6)
+    half = torch.tensor([[[0.25, 0.25, 0.25, 0.25]], [[0.25] * 4]])
+    assert coverage_loss(half, support).item() == pytest.approx(math.log(2), abs=1e-6)
+    one = torch.tensor([[[1.0, 0.0, 0.0, 0.0]], [[1.0, 0.0, 0.0, 0.0]]])
+    assert coverage_loss(one, support).item() > 3
+    assert coverage_loss(one, torch.zeros_like(support)).item() == 0
+
+
+def test_a_small_model_hears_what_is_near_from_the_start() -> None:
+    made = built(is_asked=True)
+    word, other = "Ada Brook lives in Tonborg", "Cole Dunn"
+    near, far = (f"{other} {word}", f"{other} {'and so on ' * 20} {word}")
+    with torch.no_grad():
+        alone, beside, away = (
+            made.model.t5.encoder(input_ids=ids).last_hidden_state[0, -3]
+            for ids in (
+                torch.tensor(made.tokenizer([text])["input_ids"]) for text in (word, near, far)
+            )
+        )
+        name = made.model.t5.shared.weight[made.tokenizer(other)["input_ids"][0]]
+    likeness = [torch.cosine_similarity(one, name, dim=0).item() for one in (alone, beside, away)]
+    assert likeness[1] > max(likeness[0], likeness[2]) + 0.02
+
+
 def test_a_trimmed_context_keeps_what_supports() -> None:
     for example in load_examples("world:split=dev,n=4,paragraphs=5,hops=2"):
         for most in (1, 2, 3, 5):
@@ -203,7 +235,7 @@ def test_a_named_paragraph_stands_among_others_of_like_names() -> None:
         whole = {one.title: one.text for one in example.task.context}
         assert all("".join(one.sentences).strip() in whole[one.title] for one in context)
         assert all(1 <= len(one.sentences) <= 2 for one in context)
-    assert sizes == {1, 2}
+    assert sizes == {1, 2, 3}
     none = replace(example, task=replace(example.task, context=()))
     assert named(none, Random(0)) is None
 
