@@ -4,6 +4,7 @@ Mamba-2 (Dao and Gu 2024, arXiv:2405.21060), by transformers' own classes: the s
 made in chunks that are computed side by side, and what came before is a state that does not grow.
 """
 
+import logging
 from dataclasses import dataclass
 
 from jaxtyping import Bool, Float
@@ -12,6 +13,10 @@ from transformers import Mamba2Config, Mamba2Model
 from transformers.cache_utils import Cache, DynamicCache
 
 _HEAD, _EXPAND = 32, 2
+_KERNELS = "transformers.integrations.hub_kernels"
+logging.getLogger(_KERNELS).addFilter(  # said at each start; on a CPU there are no such kernels
+    lambda record: "falling back to its reference" not in record.getMessage()
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,6 +53,9 @@ class EpisodicMemorySSM(nn.Module):
         self.scan = Mamba2Model(
             Mamba2Config(
                 vocab_size=1,
+                bos_token_id=0,
+                eos_token_id=0,
+                pad_token_id=0,
                 hidden_size=width,
                 num_hidden_layers=num_layers,
                 expand=_EXPAND,
