@@ -156,7 +156,9 @@ class HMSTInferenceEngine:
     ) -> None:
         self.hierarchy, self.config = hierarchy.eval(), config or Asking()
         self.episodic = EpisodicMemory(hierarchy.ssm, hierarchy.recall, capacity=capacity)
-        self.semantic = semantic or SemanticMemory(hierarchy.shape.dimension)
+        if semantic is None:  # an empty one is false
+            semantic = SemanticMemory(hierarchy.shape.dimension)
+        self.semantic = semantic
         self.consolidator = MemoryConsolidator(self.episodic, self.semantic, self._entries)
         self.costs = Costs()
         layers, (_, active) = hierarchy.base.num_layers, hierarchy.base.num_parameters()

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from pmi_kernel.core.errors import ConfigError, EngineError
-from pmi_kernel.systems.hmst import BaseMoEModel, HMSTInferenceEngine
+from pmi_kernel.systems.hmst import BaseMoEModel, HMSTInferenceEngine, SemanticMemory
 from pmi_kernel.systems.hmst.engine import UNKNOWN, Asking
 from pmi_kernel.systems.hmst.model.hierarchy import Hierarchy, HierarchyShape, load, make
 from pmi_kernel.systems.hmst.model.sizes import HMSTConfig
@@ -138,6 +138,14 @@ def test_engines_do_not_know_each_other(hierarchy: Hierarchy) -> None:
     assert other.ask(QUESTION, forced()).attempts[0].fetched == ()
     one.close()
     other.close()
+
+
+def test_a_store_that_is_given_is_used_though_it_is_empty(hierarchy: Hierarchy) -> None:
+    with SemanticMemory(SHAPE.dimension) as semantic:
+        engine = HMSTInferenceEngine(hierarchy, semantic)
+        engine.tell(TOLD[0])
+        engine.consolidator.consolidate()
+        assert len(semantic) == 1
 
 
 def test_the_log_sums_up(engine: HMSTInferenceEngine) -> None:

@@ -7,7 +7,8 @@ their own vectors (as in its IndexRefineFlat, which cannot remove).
 
 import hashlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from math import isqrt
 from pathlib import Path
@@ -105,21 +106,13 @@ class SemanticMemory:
         self._how = indexing or Indexing()
         _shape(dimension, self._how)
         self._turn = RLock()
-        self._file_lock: FileLock | None = None
-        if path is not None:
-            with plainly(path):
-                path.mkdir(parents=True, exist_ok=True)
-                self._file_lock = FileLock(path / _LOCK, blocking=False)
-                try:
-                    self._file_lock.acquire()
-                except Timeout:
-                    raise ConfigError(f"{path} is open in another process") from None
-        try:
+        with ExitStack() as opened:
+            if path is not None:
+                opened.enter_context(_owned(path))
             self._entries = Entries(path and path / _ENTRIES, dimension, source)
+            opened.callback(self._entries.close)
             self._index = self._opened()
-        except BaseException:
-            self._unlock()
-            raise
+            self._held = opened.pop_all()
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -191,13 +184,8 @@ class SemanticMemory:
                 self._write_index(self._path)
                 self._entries.forget_removed()
                 return
-            with plainly(path):
-                path.mkdir(parents=True, exist_ok=True)
-                try:
-                    with FileLock(path / _LOCK, blocking=False):
-                        self._write_all(path)
-                except Timeout:
-                    raise ConfigError(f"{path} is open in another process") from None
+            with _owned(path), plainly(path):
+                self._write_all(path)
 
     def clear(self) -> None:
         """Remove every entry."""
@@ -213,8 +201,7 @@ class SemanticMemory:
     def close(self) -> None:
         """Let other processes have it; it cannot be used after that."""
         with self._turn:
-            self._entries.close()
-            self._unlock()
+            self._held.close()
 
     def __enter__(self) -> "SemanticMemory":
         return self
@@ -337,9 +324,21 @@ class SemanticMemory:
         partial.replace(path / _ENTRIES)
         self._write_index(path)
 
-    def _unlock(self) -> None:
-        if self._file_lock is not None:
-            self._file_lock.release()
+
+@contextmanager
+def _owned(path: Path) -> Iterator[None]:
+    """A folder, made where there is none, that no other process has meanwhile."""
+    with plainly(path):
+        path.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(path / _LOCK, blocking=False)
+        try:
+            lock.acquire()
+        except Timeout:
+            raise ConfigError(f"{path} is open in another process") from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _shape(dimension: int, how: Indexing) -> tuple[int, int]:
