@@ -220,8 +220,10 @@ def is_held_out(text: str, share: float, seed: int) -> bool:
 
 
 def tokenizer_sha256(tokenizer: Any) -> str:
-    """Return the hash of all that a fast tokenizer does."""
-    return hashlib.sha256(tokenizer.backend_tokenizer.to_str().encode()).hexdigest()
+    """Return the hash of all that a tokenizer does; of one that is not fast, of what it says."""
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    text = backend.to_str() if backend is not None else repr(tokenizer)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 class _Writer:

@@ -1,12 +1,11 @@
 """The baselines: one answer, without or with evidence in the prompt."""
 
-import time
 from collections.abc import Generator, Mapping
 
 from pmi_kernel.core.task import Task
-from pmi_kernel.core.trace import Step, StepKind
+from pmi_kernel.core.trace import Step
 from pmi_kernel.engines.base import Engine
-from pmi_kernel.retrieval import make_step0_query, retrieve
+from pmi_kernel.retrieval.foreseen import first_search
 from pmi_kernel.systems.baselines.config import ClosedBookConfig, InContextConfig
 from pmi_kernel.systems.chat import ChatSystem
 
@@ -32,15 +31,6 @@ class InContext(ChatSystem[InContextConfig]):
 
     def steps(self, task: Task) -> Generator[Step, None, None]:
         """Yield the search, then the answer."""
-        config, start = self.config, time.perf_counter()
-        query = config.first_query or make_step0_query(task.question)
-        found = retrieve(
-            self._retriever, query, task.context, topk=config.topk, max_chars=config.max_chars
-        )
-        yield Step(
-            StepKind.SEARCH,
-            query,
-            passages=found.passages,
-            measures=found.measures(time.perf_counter() - start),
-        )
+        found, search = first_search(self.config, task, self._retriever)
+        yield search
         yield self._answer(task, found.text or None)

@@ -18,7 +18,9 @@ from pmi_kernel.core.probe import GoldScore
 from pmi_kernel.core.system import Field, FieldKind, Question, Reply
 from pmi_kernel.core.task import Paragraph, Task, titled
 from pmi_kernel.core.trace import UNKNOWN, Change, EndReason, ParseOutcome, Step, StepKind
-from pmi_kernel.retrieval import Evidence, make_step0_query, retrieve
+from pmi_kernel.engines.device import choose_device
+from pmi_kernel.retrieval import Evidence
+from pmi_kernel.retrieval.foreseen import first_search
 from pmi_kernel.systems.checkpoints import find_checkpoint
 from pmi_kernel.systems.hmst.config import HmstConfig
 from pmi_kernel.systems.hmst.engine import Answered, Asking, HMSTInferenceEngine, prompt_text
@@ -63,7 +65,8 @@ class HmstSystem:
         self._retriever = config.build_retriever()
         self._other = other
         if not isinstance(loaded, Loaded):
-            loaded = _open(config.checkpoint, config.device)
+            found = find_checkpoint(config.checkpoint, system=config.system)
+            loaded = _read(found.folder, found.sha256, choose_device(config.device))
         self.loaded: object = loaded
         self._hierarchy, self._sha256 = loaded.hierarchy, loaded.sha256
         _check(config, self._hierarchy)
@@ -254,13 +257,7 @@ class HmstSystem:
 
     def _found(self, task: Task) -> tuple[Evidence, Step]:
         """The paragraphs that are to be told, and the step that tells of them."""
-        config, began = self.config, time.perf_counter()
-        query = config.first_query or make_step0_query(task.question)
-        found = retrieve(
-            self._retriever, query, task.context, topk=config.topk, max_chars=config.max_chars
-        )
-        measures = found.measures(time.perf_counter() - began)
-        return found, Step(StepKind.SEARCH, query, passages=found.passages, measures=measures)
+        return first_search(self.config, task, self._retriever)
 
     def _others(self, task: Task) -> tuple[Paragraph, ...]:
         paragraphs = self._found(task)[0].used
@@ -354,18 +351,8 @@ def _check(config: HmstConfig, hierarchy: Hierarchy) -> None:
         raise ConfigError(f"experts {config.experts}: the base has {base.num_experts}, from 0")
 
 
-def _open(name: str, device: str) -> Loaded:
-    found = find_checkpoint(name, system=HmstConfig.system)
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        return _read(found.folder, found.sha256, device)
-    except (RuntimeError, AssertionError) as error:  # the latter: a torch without CUDA
-        raise ConfigError(f"device {device!r}: {str(error).splitlines()[0]}") from None
-
-
 @lru_cache(maxsize=1)
-def _read(folder: Path, sha256: str, device: str) -> Loaded:
+def _read(folder: Path, sha256: str, device: torch.device) -> Loaded:
     hierarchy = load(folder)
-    hierarchy.to(torch.device(device))
+    hierarchy.to(device)
     return Loaded(hierarchy, sha256)

@@ -13,7 +13,6 @@ from torch import Tensor
 
 from pmi_kernel.core import progress
 from pmi_kernel.core.answers import AnswerForm
-from pmi_kernel.core.errors import ConfigError
 from pmi_kernel.core.probe import GoldScore
 from pmi_kernel.core.system import Question, Reply
 from pmi_kernel.core.task import Paragraph, Task
@@ -24,7 +23,9 @@ from pmi_kernel.core.trace import (
     Step,
     StepKind,
 )
-from pmi_kernel.retrieval import Evidence, make_step0_query, retrieve
+from pmi_kernel.engines.device import choose_device
+from pmi_kernel.retrieval import Evidence
+from pmi_kernel.retrieval.foreseen import first_search
 from pmi_kernel.systems.checkpoints import find_checkpoint
 from pmi_kernel.systems.latent_t5.batches import (
     NO_LABEL,
@@ -71,7 +72,8 @@ class T5System(ABC, Generic[Config]):
         self.config = config
         self._retriever = config.build_retriever()
         if not isinstance(loaded, Loaded):
-            loaded = _open(config.system, config.checkpoint, config.device)
+            found = find_checkpoint(config.checkpoint, system=config.system)
+            loaded = _read(found.folder, found.sha256, choose_device(config.device))
         self.loaded: object = loaded
         self._built, self._device, self._sha256 = loaded.built, loaded.device, loaded.sha256
 
@@ -142,13 +144,7 @@ class T5System(ABC, Generic[Config]):
 
     def _found(self, task: Task) -> tuple[Evidence, Step]:
         """The paragraphs that are to be read, and the step that tells of them."""
-        config, began = self.config, time.perf_counter()
-        query = config.first_query or make_step0_query(task.question)
-        found = retrieve(
-            self._retriever, query, task.context, topk=config.topk, max_chars=config.max_chars
-        )
-        measures = found.measures(time.perf_counter() - began)
-        return found, Step(StepKind.SEARCH, query, passages=found.passages, measures=measures)
+        return first_search(self.config, task, self._retriever)
 
     def _question(self, task: Task) -> tuple[Tensor, Tensor]:
         rows, _ = tokens(self._built.tokenizer, [question_text(task)], self._built.limits.question)
@@ -193,22 +189,11 @@ class T5System(ABC, Generic[Config]):
         )
 
 
-def _open(system: str, name: str, device: str) -> Loaded:
-    found = find_checkpoint(name, system=system)
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        return _read(found.folder, found.sha256, device)
-    except (RuntimeError, AssertionError) as error:  # the latter: a torch without CUDA
-        raise ConfigError(f"device {device!r}: {str(error).splitlines()[0]}") from None
-
-
 @lru_cache(maxsize=2)
-def _read(folder: Path, sha256: str, device: str) -> Loaded:
-    where = torch.device(device)
+def _read(folder: Path, sha256: str, device: torch.device) -> Loaded:
     built = load(folder)
-    built.model.to(where)
-    return Loaded(built, where, sha256)
+    built.model.to(device)
+    return Loaded(built, device, sha256)
 
 
 def _paragraphs(evidence: str | None) -> tuple[Paragraph, ...]:

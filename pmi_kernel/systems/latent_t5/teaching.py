@@ -1,6 +1,5 @@
 """What both learners have in common: answers by teacher forcing, copying at first, evaluation."""
 
-import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,8 @@ from torch import Tensor
 from pmi_kernel.core.metrics import score_answer
 from pmi_kernel.core.task import Example, Paragraph, titled
 from pmi_kernel.data import data_hash, load_examples, load_stream
+from pmi_kernel.data.tokens import tokenizer_sha256
+from pmi_kernel.engines.device import choose_device
 from pmi_kernel.systems.checkpoints import find_checkpoint
 from pmi_kernel.systems.latent_t5.batches import (
     NO_LABEL,
@@ -103,10 +104,7 @@ class T5Learner(ABC, Generic[Config]):
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        name = config.device
-        if name == "auto":
-            name = "cuda" if torch.cuda.is_available() else "cpu"
-        self.device = torch.device(name)
+        self.device = choose_device(config.device)
         self._data = load_stream(config.data)
         self.num_samples = len(self._data) // config.questions
         self._dev = load_examples(config.eval_data)[: config.eval_questions]
@@ -173,7 +171,7 @@ class T5Learner(ABC, Generic[Config]):
         return {
             "models": dict(self.built.names),
             "parameters": sum(one.numel() for one in self.model.parameters()),
-            "tokenizer_sha256": _tokenizer_hash(self.built.tokenizer),
+            "tokenizer_sha256": tokenizer_sha256(self.built.tokenizer),
             "context_tokens": self.built.limits.context,
             "data_sha256": "made as it is read"
             if self.config.data.startswith("world:")
@@ -269,9 +267,3 @@ class T5Learner(ABC, Generic[Config]):
         ids = self.model.generate(encoded, self.config.max_answer_tokens)
         texts = self.built.tokenizer.batch_decode(ids, skip_special_tokens=True)
         return [text.strip() for text in texts]
-
-
-def _tokenizer_hash(tokenizer: object) -> str:
-    backend = getattr(tokenizer, "backend_tokenizer", None)
-    text = backend.to_str() if backend is not None else repr(tokenizer)
-    return hashlib.sha256(text.encode()).hexdigest()

@@ -37,8 +37,8 @@ from pmi_kernel.lora.weights import LoraWeights
 from pmi_kernel.prompting.actions import value_regex
 from pmi_kernel.prompting.answer import most_tokens
 from pmi_kernel.prompting.messages import copied
-from pmi_kernel.retrieval import Evidence, make_step0_query, retrieve
 from pmi_kernel.retrieval.evidence import evidence_lines
+from pmi_kernel.retrieval.foreseen import first_search
 from pmi_kernel.systems.branch import Altered
 from pmi_kernel.systems.chat import GUIDED_CHARS, GUIDED_TOKENS, ChatSystem, at_once
 from pmi_kernel.systems.regrad.attribution import attribute
@@ -128,15 +128,9 @@ class RegradSystem(ChatSystem[RegradConfig]):
 
     def steps(self, task: Task) -> Generator[Step, None, None]:
         """Yield the steps of one episode; its memory is taken out whatever happens."""
-        config, began = self.config, time.perf_counter()
-        query = config.first_query or make_step0_query(task.question)
-        found = self._retrieve(query, task)
-        yield Step(
-            StepKind.SEARCH,
-            query,
-            passages=found.passages,
-            measures=found.measures(time.perf_counter() - began),
-        )
+        config = self.config
+        found, search = first_search(config, task, self._retriever)
+        yield search
         texts = evidence_lines(found.passages)
         learned: Learned | None = None
         with injected(self.engine) as memory:
@@ -187,8 +181,8 @@ class RegradSystem(ChatSystem[RegradConfig]):
 
     def texts(self, task: Task) -> tuple[str, ...]:
         """Return the passages that the first search of a task finds, as they are learned."""
-        query = self.config.first_query or make_step0_query(task.question)
-        return evidence_lines(self._retrieve(query, task).passages)
+        found, _ = first_search(self.config, task, self._retriever)
+        return evidence_lines(found.passages)
 
     def _found_texts(self, task: Task) -> tuple[str, ...]:
         texts = self.texts(task)
@@ -324,12 +318,6 @@ class RegradSystem(ChatSystem[RegradConfig]):
             gold = score and GoldScore(score.tokens, score.logprobs_nats)
             replies.append(Reply(output.text.partition(END)[0].strip(), gold or None))
         return replies
-
-    def _retrieve(self, query: str, task: Task) -> Evidence:
-        config = self.config
-        return retrieve(
-            self._retriever, query, task.context, topk=config.topk, max_chars=config.max_chars
-        )
 
     def _answered(self, task: Task, shown: Sequence[str], adapter: Adapter | None) -> Step:
         config, form, is_simple = self.config, task.form, self.start.on.is_simple

@@ -1,6 +1,5 @@
 """The scratchpad system: read all documents, write down the evidence, answer."""
 
-import time
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import lru_cache
@@ -26,7 +25,8 @@ from pmi_kernel.prompting.actions import value_regex
 from pmi_kernel.prompting.answer import most_tokens
 from pmi_kernel.prompting.messages import copied as pasted
 from pmi_kernel.prompting.messages import plain
-from pmi_kernel.retrieval import Evidence, make_step0_query, retrieve
+from pmi_kernel.retrieval import Evidence
+from pmi_kernel.retrieval.foreseen import first_search
 from pmi_kernel.systems.branch import Altered
 from pmi_kernel.systems.chat import GUIDED_CHARS, GUIDED_TOKENS, ChatSystem
 from pmi_kernel.systems.checkpoints import find_checkpoint
@@ -86,13 +86,9 @@ class ScratchpadSystem(ChatSystem[ScratchpadConfig]):
 
     def steps(self, task: Task) -> Generator[Step, None, None]:
         """Yield the documents, the evidence that is written down, and the answer."""
-        config, began = self.config, time.perf_counter()
-        query = config.first_query or make_step0_query(task.question)
-        found = retrieve(
-            self._retriever, query, task.context, topk=config.topk, max_chars=config.max_chars
-        )
-        measures = found.measures(time.perf_counter() - began)
-        yield Step(StepKind.SEARCH, query, passages=found.passages, measures=measures)
+        config = self.config
+        found, search = first_search(config, task, self._retriever)
+        yield search
         documents = self._shown(found)
         at_once = f"{self._text(task, documents)}\n{ANSWER}"
         with injected(self.engine, self._weights) as memory:

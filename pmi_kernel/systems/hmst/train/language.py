@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from pmi_kernel.data.tokens import documents, tokenizer_sha256
+from pmi_kernel.engines.device import choose_device
 from pmi_kernel.systems.checkpoints import find_checkpoint
 from pmi_kernel.systems.hmst.model.hierarchy import HierarchyShape, make
 from pmi_kernel.systems.hmst.train.windows import Windows, read
@@ -35,10 +36,7 @@ class LanguageLearner:
 
     def __init__(self, config: HMSTTraining) -> None:
         self.config = config
-        name = config.device
-        if name == "auto":
-            name = "cuda" if torch.cuda.is_available() else "cpu"
-        self.device = torch.device(name)
+        self.device = choose_device(config.device)
         shape = HierarchyShape(
             config.model_size, rank=config.rank, state=config.state, dimension=config.dimension
         )
