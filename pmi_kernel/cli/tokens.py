@@ -33,11 +33,14 @@ def tokenize(words: list[str]) -> int:
     source, out, name, vocab_size = parse(arguments, words, "data tokenize")
     from pmi_kernel.data.tokens import documents
     from pmi_kernel.data.tokens import tokenize as write
+    from pmi_kernel.engines.loading import read_tokenizer
     from pmi_kernel.training.bpe import train_tokenizer
 
     if not 300 <= vocab_size <= 1_000_000:
         raise ConfigError(f"--vocab_size is {vocab_size}; expected 300 to 1,000,000")
-    tokenizer: Any = _read(name) if name else train_tokenizer(documents(source), vocab_size)
+    tokenizer: Any = (
+        read_tokenizer(name) if name else train_tokenizer(documents(source), vocab_size)
+    )
     found = write(documents(source), tokenizer, out)
     tokenizer.save_pretrained(out / "tokenizer")
     say(
@@ -74,15 +77,3 @@ def split(words: list[str]) -> int:
     for name, count in counts.items():
         say(f"{out / name}: {count:,} documents")
     return 0
-
-
-def _read(name: str) -> Any:
-    from transformers import AutoTokenizer
-
-    from pmi_kernel.engines.models import resolve_model
-
-    try:
-        return AutoTokenizer.from_pretrained(name if Path(name).is_dir() else resolve_model(name))
-    except (OSError, ValueError) as error:
-        first = (str(error).splitlines() or [""])[0]
-        raise ConfigError(f"--tokenizer_path {name}: no tokenizer can be read ({first})") from None

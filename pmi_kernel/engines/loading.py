@@ -43,6 +43,24 @@ def one_line(error: Exception) -> str:
     return " ".join(f"{type(error).__name__}: {error}".split())[:_MOST_CHARS]
 
 
+def read_tokenizer(name: str) -> Any:
+    """Return a fast tokenizer with an end token, by the name of its model or its own folder.
+
+    Raises:
+        ConfigError: It cannot be read, or is none such.
+    """
+    try:
+        source = name if Path(name).is_dir() else resolve_model(name)
+        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
+    except PmiError:
+        raise
+    except Exception as error:  # as in _in_one_line
+        raise ConfigError(f"{name!r}: no tokenizer can be read ({one_line(error)})") from error
+    if not tokenizer.is_fast or tokenizer.eos_token_id is None:
+        raise ConfigError(f"tokenizer {name!r} is no fast one with an end token")
+    return tokenizer
+
+
 def load_chat(name: str, source: Path | str) -> ChatTokenizer:
     """Return a model's tokenizer.
 

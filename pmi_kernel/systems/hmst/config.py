@@ -1,30 +1,20 @@
 """Settings of the hierarchy as a system."""
 
-from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from pmi_kernel.core.settings import SystemConfig
-from pmi_kernel.retrieval.config import RetrievalConfig
+from pmi_kernel.core.settings import Settings
+from pmi_kernel.systems.config import CheckpointConfig
 
 _Count = Annotated[int, Field(ge=0, le=100_000)]
 
 
-class HmstConfig(SystemConfig, RetrievalConfig):
-    """Tell the memories the paragraphs, then ask without them."""
+class Asking(Settings):
+    """How questions are answered."""
 
-    system: ClassVar[str] = "hmst"
-    main: ClassVar[tuple[str, ...]] = ("checkpoint", "decide", "keep_recent", "after_no")
-
-    checkpoint: str = ""
-    """What answers: the folder of a checkpoint, or of a training (`pmi train hmst`)."""
-    device: str = "auto"
-    """cpu, cuda, cuda:1, ..., or auto: CUDA where there is one."""
     decide: Literal["controller", "always", "never"] = "controller"
     """Who decides what a question is worth: the controller, or all of everything, or nothing."""
-    keep_recent: _Count = 4
-    """Paragraphs that stay among the last interactions; those told before are consolidated."""
     after_no: Literal["retry", "unknown", "keep"] = "retry"
     """Where the critic says no: one more try with all memories and then unknown; unknown at once;
     or keep the answer."""
@@ -34,6 +24,16 @@ class HmstConfig(SystemConfig, RetrievalConfig):
     """Interactions that are fetched where the last ones are looked at."""
     max_new_tokens: Annotated[int, Field(ge=1, le=4_096)] = 24
     """Most tokens of an answer."""
+
+
+class HmstConfig(CheckpointConfig, Asking):
+    """Tell the memories the paragraphs, then ask without them."""
+
+    system: ClassVar[str] = "hmst"
+    main: ClassVar[tuple[str, ...]] = ("checkpoint", "decide", "keep_recent", "after_no")
+
+    keep_recent: _Count = 4
+    """Paragraphs that stay among the last interactions; those told before are consolidated."""
     num_layers: Annotated[int, Field(ge=1, le=1_000)] | None = None
     """Blocks of the base that are run, whatever is decided."""
     episodic: bool | None = None
@@ -46,27 +46,11 @@ class HmstConfig(SystemConfig, RetrievalConfig):
     """Whether the critic checks the answer, whatever is decided."""
     without_tier: tuple[Literal["episodic", "semantic"], ...] = ()
     """Tiers that are emptied before the question is asked."""
-    retriever: Literal["overlap", "bm25", "given", "corpus"] = "given"
-    """Which paragraphs are told: the question's own, as they are given or ranked by overlap or
-    bm25; or corpus: passages of an index."""
-    topk: Annotated[int, Field(ge=1, le=100_000)] = 100
-    """Most paragraphs that are told."""
-    max_chars: Annotated[int, Field(ge=1, le=100_000_000)] = 1_000_000
-    """Most characters that are told; cut at a sentence end."""
-
-    @property
-    def serves(self) -> str:
-        """See `SystemConfig.serves`."""
-        return self.checkpoint
 
     @property
     def learns(self) -> bool:
         """See `SystemConfig.learns`: what is told can be another question's paragraphs."""
         return True
-
-    def loads(self) -> Mapping[str, object]:
-        """See `SystemConfig.loads`."""
-        return {"checkpoint": self.checkpoint, "device": self.device}
 
     @property
     def forced(self) -> dict[str, object]:

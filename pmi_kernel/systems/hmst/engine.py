@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pmi_kernel.core.settings import Settings
+from pmi_kernel.systems.hmst.config import Asking
 from pmi_kernel.systems.hmst.memory.consolidator import MemoryConsolidator
 from pmi_kernel.systems.hmst.memory.episodic import EpisodicMemory
 from pmi_kernel.systems.hmst.memory.semantic import SemanticMemory
@@ -21,24 +21,6 @@ from pmi_kernel.systems.hmst.model.hierarchy import Encoded, Hierarchy
 UNKNOWN = "unknown"
 """What is said where nothing is known."""
 Tier = Literal["episodic", "semantic"]
-
-
-class Asking(Settings):
-    """How questions are answered."""
-
-    decide: Literal["controller", "always", "never"] = "controller"
-    """Who decides: the controller, or a rule: all of everything, or nothing but the question."""
-    episodic_entries: int = 2
-    """Interactions that are fetched where the last ones are looked at."""
-    max_new_tokens: int = 24
-    """Most tokens of an answer."""
-    least_probability: float = 0.5
-    """Below this the critic's verdict counts as no."""
-    after_no: Literal["retry", "unknown", "keep"] = "retry"
-    """Where the critic says no: one more try with all memories and then unknown; unknown at once;
-    or keep the answer."""
-    temperature: float = 0.0
-    """0: the likeliest answer; else drawn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +172,9 @@ class HMSTInferenceEngine:
     def ask(self, question: str, forced: Mapping[str, Any] | None = None) -> Answered:
         """Answer a question.
 
+        It is read once, by the blocks of the shallowest exit; the controller decides by that, and
+        the memories are searched by it.
+
         Args:
             question: The question.
             forced: Decisions that are taken so in any case: fields of `Decisions` by name.
@@ -203,9 +188,9 @@ class HMSTInferenceEngine:
             encoded = self.hierarchy.encode([question], num_layers=shallow)
             read = self._flops(int(encoded.mask.sum()), shallow)
             decisions = replace(self._decided(encoded), **(forced or {}))
-            attempts = [self._attempt(question, decisions)]
+            attempts = [self._attempt(question, encoded, decisions)]
             if self._is_refused(attempts[0]) and self.config.after_no == "retry":
-                attempts.append(self._attempt(question, self._all(verify=True)))
+                attempts.append(self._attempt(question, encoded, self._all(verify=True)))
         text = attempts[-1].text
         if self._is_refused(attempts[-1]) and self.config.after_no != "keep":
             text = UNKNOWN
@@ -213,12 +198,6 @@ class HMSTInferenceEngine:
         spent = time.perf_counter() - began
         self._count(attempts, flops, spent)
         return Answered(text, tuple(attempts), flops, spent)
-
-    def state(self, question: str) -> tuple[Tensor, Tensor]:
-        """Return what the controller sees of a question as things are."""
-        with torch.no_grad():
-            shallow = self.hierarchy.controller.choices.layers[0]
-            return self._state(self.hierarchy.encode([question], num_layers=shallow))
 
     def close(self) -> None:
         """Let its semantic memory go."""
@@ -228,7 +207,7 @@ class HMSTInferenceEngine:
     # -- the parts ------------------------------------------------------------------------------
 
     def _state(self, encoded: Encoded) -> tuple[Tensor, Tensor]:
-        best = self.episodic.retrieve(self.hierarchy.recalls(encoded)[0], 1, is_projected=True)
+        best = self.episodic.retrieve(encoded.mean[0], 1)
         facts = [
             math.log1p(float(encoded.mask.sum())),
             math.log1p(len(self.episodic)),
@@ -255,9 +234,9 @@ class HMSTInferenceEngine:
         experts = tuple(range(choices.num_experts))
         return Decisions(choices.layers[-1], True, choices.entries[-1], experts, verify, {})
 
-    def _attempt(self, question: str, decisions: Decisions) -> Attempt:
+    def _attempt(self, question: str, encoded: Encoded, decisions: Decisions) -> Attempt:
         began = time.perf_counter()
-        found = self._fetched(question, decisions)
+        found = self._fetched(encoded, decisions)
         fetched, prompt, row = self._fitting(question, found)
         with self.hierarchy.base.counting() as counts:
             new = self.hierarchy.base.generate(
@@ -266,7 +245,6 @@ class HMSTInferenceEngine:
                 end_ids=self.hierarchy.end_ids,
                 num_layers=decisions.num_layers,
                 experts=decisions.experts,
-                temperature=self.config.temperature,
             )
         text = self.hierarchy.tokenizer.decode(new.tolist(), skip_special_tokens=True)
         text = text.strip().partition("\n")[0].strip()
@@ -310,15 +288,10 @@ class HMSTInferenceEngine:
         read = self.hierarchy.base(ids, mask)
         return self.hierarchy.critic(read.hidden, mask, self.hierarchy.padded([parts])[0])
 
-    def _fetched(self, question: str, decisions: Decisions) -> tuple[Fetched, ...]:
-        if not decisions.episodic and not decisions.num_entries:
-            return ()
-        encoded = self.hierarchy.encode([question])
+    def _fetched(self, encoded: Encoded, decisions: Decisions) -> tuple[Fetched, ...]:
         found: list[Fetched] = []
         if decisions.episodic:
-            query = self.hierarchy.recalls(encoded)[0]
-            most = self.config.episodic_entries
-            recalled = self.episodic.retrieve(query, most, is_projected=True)
+            recalled = self.episodic.retrieve(encoded.mean[0], self.config.episodic_entries)
             found += [Fetched("episodic", one.id, one.text, one.score) for one in recalled]
         if decisions.num_entries:
             vectors = self.hierarchy.queries(encoded).float().cpu().numpy()

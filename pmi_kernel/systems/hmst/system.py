@@ -23,7 +23,7 @@ from pmi_kernel.retrieval import Evidence
 from pmi_kernel.retrieval.foreseen import first_search
 from pmi_kernel.systems.checkpoints import find_checkpoint
 from pmi_kernel.systems.hmst.config import HmstConfig
-from pmi_kernel.systems.hmst.engine import Answered, Asking, HMSTInferenceEngine, prompt_text
+from pmi_kernel.systems.hmst.engine import Answered, HMSTInferenceEngine, prompt_text
 from pmi_kernel.systems.hmst.model.hierarchy import Hierarchy, load
 
 if TYPE_CHECKING:
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 EMPTY, TELL = "empty", "tell"
 """Steps: the question is answered with empty memories; the memories are told the paragraphs."""
 _TIERS = ("episodic", "semantic")
+_CAPACITY = 100_000
+"""More than any task has paragraphs; what is kept as recent is said by `keep_recent`."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -227,15 +229,7 @@ class HmstSystem:
 
     def _engine(self) -> HMSTInferenceEngine:
         """Memories in which nothing is yet."""
-        config = self.config
-        asking = Asking(
-            decide=config.decide,
-            episodic_entries=config.episodic_entries,
-            max_new_tokens=config.max_new_tokens,
-            least_probability=config.least_probability,
-            after_no=config.after_no,
-        )
-        return HMSTInferenceEngine(self._hierarchy, config=asking, capacity=100_000)
+        return HMSTInferenceEngine(self._hierarchy, config=self.config, capacity=_CAPACITY)
 
     def _of(self, state: object) -> HMSTInferenceEngine:
         return cast("HMSTInferenceEngine", state) if state is not None else self._engine()

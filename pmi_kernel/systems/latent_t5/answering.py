@@ -27,6 +27,7 @@ from pmi_kernel.engines.device import choose_device
 from pmi_kernel.retrieval import Evidence
 from pmi_kernel.retrieval.foreseen import first_search
 from pmi_kernel.systems.checkpoints import find_checkpoint
+from pmi_kernel.systems.config import CheckpointConfig
 from pmi_kernel.systems.latent_t5.batches import (
     NO_LABEL,
     padded,
@@ -34,13 +35,12 @@ from pmi_kernel.systems.latent_t5.batches import (
     tokens,
 )
 from pmi_kernel.systems.latent_t5.building import Built, load
-from pmi_kernel.systems.latent_t5.config import T5Config
 from pmi_kernel.systems.latent_t5.model import BaselineT5, Encoded
 
 if TYPE_CHECKING:
     import numpy as np
 
-Config = TypeVar("Config", bound=T5Config)
+Config = TypeVar("Config", bound=CheckpointConfig)
 
 ENCODE = "encode"
 """The step at which the context is read."""

@@ -28,11 +28,11 @@ _MODEL, _WEIGHTS = "model.json", "weights.safetensors"
 _TOKENIZER, _ENCODER_TOKENIZER = "tokenizer", "encoder_tokenizer"
 _TINY_VOCABULARY = 2_560
 _WIDTH = 192
-_OWN = 0.3
-"""Of a latent, beside what the question adds to all of them: with less they all look at one place,
-with more the question is not heard."""
-_AROUND = 0.7
-"""Of what is around a word, beside the word itself."""
+_LATENT_STD = 0.3
+"""With less, what the question adds makes all latents look at one place; with more, it is not
+heard."""
+_NEIGHBOURS, _QUERIES = 0.7, 0.3
+"""Of what is around a word beside the word itself; of a random query beside the distance."""
 _FAR = 256
 
 
@@ -182,7 +182,7 @@ def build(
     if t5 == TINY and encoder == OWN:
         _pass_on(whole.project)
         selector = whole.selector
-        torch.nn.init.normal_(selector.latents, std=_OWN)
+        torch.nn.init.normal_(selector.latents, std=_LATENT_STD)
         attentions = [cast("Attention", layer.attention) for layer in selector.blocks]
         for one in (*attentions, *filter(None, [selector.asking])):
             _pass_on(one.query, one.key, one.value, one.give)
@@ -225,8 +225,8 @@ def _look_around(encoder: Any) -> None:
         for block in encoder.block:
             attention = block.layer[0].SelfAttention
             _pass_on(attention.v, attention.o)
-            attention.o.weight.mul_(_AROUND)
-            attention.q.weight.mul_(1 - _AROUND)
+            attention.o.weight.mul_(_NEIGHBOURS)
+            attention.q.weight.mul_(_QUERIES)
 
 
 def _tiny_config(tokenizer: Any, layers: int = 3) -> T5Config:

@@ -60,7 +60,7 @@ class LatentT5Learner(T5Learner[LatentT5Training]):
     """Trains encoder, selector and T5 together; see `Learner`."""
 
     system = "latent_t5"
-    _parts = ("loss", "answer_loss", "support_loss", "copy_loss")
+    _parts = ("loss", "answer_loss", "support_loss", "copy_loss", "coverage_loss")
 
     def groups(self) -> Sequence[Group]:
         """See `Learner.groups`: each with a rate of its own."""
@@ -153,7 +153,7 @@ class LatentT5Learner(T5Learner[LatentT5Training]):
             "loss": copied + answer + self.config.aux_loss_weight * missed,
             "copy_loss": copied,
             "answer_loss": answer,
-            "support_loss": missed,
+            "coverage_loss": missed,
         }
 
     def _losses(self, batch: Batch) -> dict[str, Tensor]:

@@ -9,7 +9,8 @@ import torch
 
 from pmi_kernel.core.errors import ConfigError, EngineError
 from pmi_kernel.systems.hmst import BaseMoEModel, HMSTInferenceEngine, SemanticMemory
-from pmi_kernel.systems.hmst.engine import UNKNOWN, Asking
+from pmi_kernel.systems.hmst.config import Asking
+from pmi_kernel.systems.hmst.engine import UNKNOWN
 from pmi_kernel.systems.hmst.model.hierarchy import Hierarchy, HierarchyShape, load, make
 from pmi_kernel.systems.hmst.model.sizes import HMSTConfig
 from pmi_kernel.training.bpe import train_tokenizer

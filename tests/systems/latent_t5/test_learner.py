@@ -133,7 +133,7 @@ def test_at_first_sentences_are_copied_where_that_is_asked_for() -> None:
     at_first, after = (updated(learner, Sample(0, 0, step)) for step in (1, 2))
     assert at_first.keys() == after.keys()
     assert at_first["copy_loss"] > 0 == after["copy_loss"]
-    missed = learner.config.aux_loss_weight * at_first["support_loss"]
+    missed = learner.config.aux_loss_weight * at_first["coverage_loss"]
     whole = at_first["copy_loss"] + at_first["answer_loss"] + missed
     assert missed > 0
     assert at_first["loss"] == pytest.approx(whole)

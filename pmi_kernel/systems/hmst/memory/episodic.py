@@ -101,15 +101,8 @@ class EpisodicMemory:
                 del self._kept[min(self._kept, key=self._weight)]
             return self._last
 
-    def retrieve(
-        self, hidden: Float[Tensor, " width"], k: int, *, is_projected: bool = False
-    ) -> list[Recalled]:
+    def retrieve(self, hidden: Float[Tensor, " width"], k: int) -> list[Recalled]:
         """Return the interactions that fit a question's state best, the best first.
-
-        Args:
-            hidden: The state, or what it looks for where it is projected.
-            k: Interactions at most.
-            is_projected: Whether it is of a summary's width by now.
 
         Raises:
             ValueError: The state is not finite, or k is not positive.
@@ -121,7 +114,7 @@ class EpisodicMemory:
         if not there:
             return []
         with torch.no_grad():
-            query = (hidden if is_projected else self._project(hidden)).cpu()
+            query = self._project(hidden).cpu()
             summaries = torch.stack([one.summary for one in there])
             scores = torch.cosine_similarity(summaries, query[None]).tolist()
         best = sorted(range(len(there)), key=lambda at: (-scores[at], -there[at].id))[:k]

@@ -8,6 +8,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.distributions import Bernoulli, Categorical
 
+from pmi_kernel.systems.hmst.model.blocks import transformer
+
 _WIDTH, _HEADS, _LAYERS = 64, 4, 6
 _MOST_TOKENS = 32
 FACTS = ("question_tokens", "episodic_entries", "episodic_score", "semantic_entries", "log_chance")
@@ -115,16 +117,7 @@ class MetaController(nn.Module):
     def __init__(self, choices: Choices) -> None:
         super().__init__()
         self.choices = choices
-        layer = nn.TransformerEncoderLayer(
-            _WIDTH,
-            _HEADS,
-            4 * _WIDTH,
-            dropout=0.0,
-            activation="gelu",
-            batch_first=True,
-            norm_first=True,
-        )
-        self.body = nn.TransformerEncoder(layer, _LAYERS, enable_nested_tensor=False)
+        self.body = transformer(_WIDTH, _HEADS, _LAYERS)
         self.norm = nn.LayerNorm(_WIDTH)
         self.sizes = (len(choices.layers), len(choices.entries), 2, 2, choices.num_experts)
         self.heads = nn.Linear(_WIDTH, sum(self.sizes))

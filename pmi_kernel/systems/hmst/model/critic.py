@@ -8,6 +8,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, logsigmoid
 
+from pmi_kernel.systems.hmst.model.blocks import transformer
+
 _WIDTH, _HEADS = 128, 4
 QUESTION, EVIDENCE, ANSWER = range(3)
 """What a token is part of."""
@@ -44,16 +46,7 @@ class CriticModel(nn.Module):
         self.project = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, _WIDTH))
         self.parts = nn.Embedding(3, _WIDTH)
         self.first = nn.Parameter(torch.randn(_WIDTH) * 0.02)
-        layer = nn.TransformerEncoderLayer(
-            _WIDTH,
-            _HEADS,
-            4 * _WIDTH,
-            dropout=0.0,
-            activation="gelu",
-            batch_first=True,
-            norm_first=True,
-        )
-        self.body = nn.TransformerEncoder(layer, num_layers, enable_nested_tensor=False)
+        self.body = transformer(_WIDTH, _HEADS, num_layers)
         self.norm = nn.LayerNorm(_WIDTH)
         self.logical, self.factual = nn.Linear(_WIDTH, 1), nn.Linear(_WIDTH, 1)
         self.register_buffer("temperature", torch.ones(()))

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,10 @@ from jaxtyping import Bool, Float, Int
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from transformers import AutoTokenizer
 
 from pmi_kernel.core.errors import ConfigError, EngineError
 from pmi_kernel.engines.hashes import weights_hash
-from pmi_kernel.engines.loading import load_model, snapshot
+from pmi_kernel.engines.loading import load_model, read_tokenizer, snapshot
 from pmi_kernel.engines.models import resolve_model
 from pmi_kernel.systems.hmst.model.controller import Choices, MetaController, StateSummaryEncoder
 from pmi_kernel.systems.hmst.model.critic import CriticModel
@@ -64,6 +64,12 @@ class Encoded:
     hidden: Float[Tensor, "texts tokens width"]
     mask: Bool[Tensor, "texts tokens"]
     logprob: Float[Tensor, " texts"]
+
+    @property
+    def mean(self) -> Float[Tensor, "texts width"]:
+        """The mean state of each text."""
+        there = self.mask.unsqueeze(-1).to(self.hidden.dtype)
+        return (self.hidden * there).sum(1) / there.sum(1)
 
 
 class Hierarchy(nn.Module):
@@ -153,15 +159,11 @@ class Hierarchy(nn.Module):
 
     def entries(self, encoded: Encoded) -> Float[Tensor, "texts dimension"]:
         """Return semantic vectors of texts that are kept."""
-        return self.entry(_mean(encoded))
+        return self.entry(encoded.mean)
 
     def queries(self, encoded: Encoded) -> Float[Tensor, "texts dimension"]:
         """Return semantic vectors of questions."""
-        return self.query(_mean(encoded))
-
-    def recalls(self, encoded: Encoded) -> Float[Tensor, "texts state"]:
-        """Return what questions look for among episodic summaries."""
-        return self.recall(_mean(encoded))
+        return self.query(encoded.mean)
 
     def learned(self) -> dict[str, nn.Parameter]:
         """Return what training may change, by name: not the dense weights of an upcycled base."""
@@ -220,7 +222,7 @@ def make(
         raise ConfigError(f"base {shape.base!r}: expected {', '.join(SIZES)}, or {UPCYCLED}NAME")
     size = SIZES[shape.base]()
     if tokenizer_path:
-        tokenizer = _tokenizer(tokenizer_path)
+        tokenizer = read_tokenizer(tokenizer_path)
         if len(tokenizer) > size.vocab_size:
             raise ConfigError(
                 f"tokenizer {tokenizer_path!r} has {len(tokenizer)} tokens, and {shape.base} takes "
@@ -231,7 +233,7 @@ def make(
         first = next(waiting, None)
         if first is None:
             raise ConfigError("no text to train a tokenizer on; name one with tokenizer_path")
-        tokenizer = train_tokenizer(_with_first(first, waiting), size.vocab_size)
+        tokenizer = train_tokenizer(chain([first], waiting), size.vocab_size)
     return Hierarchy(shape, BaseMoEModel(size), tokenizer)
 
 
@@ -269,25 +271,4 @@ def _upcycled(shape: HierarchyShape, dtype: torch.dtype) -> Hierarchy:
         base = BaseMoEModel.upcycled(dense, rank=shape.rank)
     except ValueError as error:
         raise ConfigError(f"base {shape.base!r}: {error}") from None
-    return Hierarchy(shape, base, _tokenizer(str(source)), weights_hash(folder) if folder else name)
-
-
-def _tokenizer(name: str) -> Any:
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(name)
-    except (OSError, ValueError) as error:
-        first = (str(error).splitlines() or [""])[0]
-        raise ConfigError(f"tokenizer {name!r} cannot be read ({first})") from None
-    if not tokenizer.is_fast or tokenizer.eos_token_id is None:
-        raise ConfigError(f"tokenizer {name!r} is no fast one with an end token")
-    return tokenizer
-
-
-def _with_first(first: str, others: Iterable[str]) -> Iterable[str]:
-    yield first
-    yield from others
-
-
-def _mean(encoded: Encoded) -> Float[Tensor, "texts width"]:
-    there = encoded.mask.unsqueeze(-1).to(encoded.hidden.dtype)
-    return (encoded.hidden * there).sum(1) / there.sum(1)
+    return Hierarchy(shape, base, read_tokenizer(name), weights_hash(folder) if folder else name)
