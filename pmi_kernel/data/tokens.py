@@ -226,6 +226,22 @@ def tokenizer_sha256(tokenizer: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+class TextHash:
+    """The hash of documents one after the other, wherever each of them ends."""
+
+    def __init__(self) -> None:
+        self._hashed = hashlib.sha256()
+
+    def add(self, text: str) -> None:
+        """Add a document."""
+        data = text.encode("utf-8", errors="surrogatepass")
+        self._hashed.update(len(data).to_bytes(8, "little") + data)
+
+    def hexdigest(self) -> str:
+        """Return the hash of all that were added."""
+        return self._hashed.hexdigest()
+
+
 class _Writer:
     """Writes tokens into one file after the other."""
 
@@ -233,7 +249,7 @@ class _Writer:
         self._folder, self._most, self._vocabulary = folder, shard_tokens, vocabulary
         self._kind = np.dtype(np.uint16 if vocabulary <= 1 << 16 else np.uint32)
         self._shards: list[Shard] = []
-        self._text, self._documents = hashlib.sha256(), 0
+        self._text, self._documents = TextHash(), 0
         self._file: BinaryIO | None = None
         self._hash, self._count = hashlib.sha256(), 0
 
@@ -244,8 +260,7 @@ class _Writer:
         self._end()
 
     def write(self, text: str, tokens: Sequence[int]) -> None:
-        data = text.encode("utf-8", errors="surrogatepass")
-        self._text.update(len(data).to_bytes(8, "little") + data)
+        self._text.add(text)
         self._documents += 1
         left = np.array(tokens, dtype=self._kind)
         while len(left):

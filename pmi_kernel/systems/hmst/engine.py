@@ -303,9 +303,10 @@ class HMSTInferenceEngine:
         return tuple(found)
 
     def _entries(self, texts: Sequence[str]) -> tuple[Sequence[str], np.ndarray]:
+        """Entries of texts, read one by one, so that a question waits for one at most."""
         with torch.inference_mode():
-            vectors = self.hierarchy.entries(self.hierarchy.encode(texts))
-        return texts, vectors.float().cpu().numpy()
+            found = [self.hierarchy.entries(self.hierarchy.encode([text])) for text in texts]
+        return texts, torch.cat(found).float().cpu().numpy()
 
     def _is_refused(self, attempt: Attempt) -> bool:
         return (

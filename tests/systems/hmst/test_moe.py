@@ -1,5 +1,6 @@
 """The mixture of experts: the same as plain loops, and what is left out is not computed."""
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -168,6 +169,27 @@ def test_experts_that_are_closed_are_not_run(make: Callable[[], BaseMoEModel]) -
 def test_fewer_experts_cost_less() -> None:
     model = upcycled(is_learned=True)
     assert counted(model, experts=(1,)) < counted(model, experts=(1, 2)) < counted(model)
+
+
+@KINDS
+def test_what_one_thread_leaves_out_is_there_for_another(make: Callable[[], BaseMoEModel]) -> None:
+    model, tokens, wrong = make(), ids(), list[str]()
+    ways = ({}, {"num_layers": 1}, {"experts": (0, 3)})
+    with torch.no_grad():
+        alone = [model(tokens, **how).logits for how in ways]
+
+    def work(at: int) -> None:
+        with torch.no_grad():
+            for _ in range(30):
+                if not torch.equal(model(tokens, **ways[at]).logits, alone[at]):
+                    wrong.append(str(ways[at]))
+
+    threads = [threading.Thread(target=work, args=(at,)) for at in range(len(ways))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
 
 
 @KINDS

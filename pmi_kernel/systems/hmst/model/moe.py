@@ -7,8 +7,9 @@ begins as the dense MLP, and what it learns apart from it is of low rank.
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from threading import RLock
 from typing import Any
 
 import torch
@@ -134,6 +135,8 @@ class LowRankExperts(nn.Module):
 class BaseMoEModel(nn.Module):
     """A causal language model with experts, of which layers and experts can be left out.
 
+    Threads may share it: they take turns, as what is left out is left out of the model itself.
+
     Args:
         source: A size, for random weights; or a causal model that has experts by now.
     """
@@ -142,6 +145,7 @@ class BaseMoEModel(nn.Module):
         super().__init__()
         self.lm: Any = _mixtral(source) if isinstance(source, HMSTConfig) else source
         self.routers = [one for one in self.lm.modules() if isinstance(one, Router)]
+        self._turn = RLock()
 
     @classmethod
     def upcycled(
@@ -272,23 +276,22 @@ class BaseMoEModel(nn.Module):
 
     @contextmanager
     def counting(self) -> Iterator[Int[Tensor, "layers experts"]]:
-        """Give a tensor that counts how many tokens each expert of each block is run for."""
+        """Give a tensor that counts how many tokens each expert of each block is run for.
+
+        Other threads wait until the end of the context.
+        """
         counts = torch.zeros(self.num_layers, self.num_experts, dtype=torch.long)
 
         def count(layer: int, chosen: Tensor) -> None:
             counts[layer] += torch.bincount(chosen.flatten().cpu(), minlength=self.num_experts)
 
-        handles = [
-            router.register_forward_hook(
-                lambda module, given, found, layer=layer: count(layer, found[2])
-            )
-            for layer, router in enumerate(self.routers)
-        ]
-        try:
+        with self._turn, ExitStack() as stack:
+            for layer, router in enumerate(self.routers):
+                handle = router.register_forward_hook(
+                    lambda module, given, found, layer=layer: count(layer, found[2])
+                )
+                stack.callback(handle.remove)
             yield counts
-        finally:
-            for handle in handles:
-                handle.remove()
 
     @contextmanager
     def _within(self, num_layers: int | None, experts: Sequence[int] | None) -> Iterator[int]:
@@ -302,15 +305,16 @@ class BaseMoEModel(nn.Module):
         ):
             raise ValueError(f"experts are {allowed}; there are {self.num_experts}, from 0")
         config = self.lm.base_model.config
-        config.num_hidden_layers = depth  # transformers' own loops heed it
-        for router in self.routers:
-            router.allowed = allowed
-        try:
-            yield depth
-        finally:
-            config.num_hidden_layers = self.num_layers
+        with self._turn:
+            config.num_hidden_layers = depth  # transformers' own loops heed it
             for router in self.routers:
-                router.allowed = router.seen = None
+                router.allowed = allowed
+            try:
+                yield depth
+            finally:
+                config.num_hidden_layers = self.num_layers
+                for router in self.routers:
+                    router.allowed = router.seen = None
 
 
 def _mixtral(size: HMSTConfig) -> MixtralForCausalLM:

@@ -1,6 +1,5 @@
 """A text as samples of so many tokens, some of it held out."""
 
-import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ import numpy as np
 from jaxtyping import UInt32
 
 from pmi_kernel.core.errors import ConfigError
-from pmi_kernel.data.tokens import Tokens, documents, is_held_out
+from pmi_kernel.data.tokens import TextHash, Tokens, documents, is_held_out
 from pmi_kernel.systems.hmst.training import HMSTTraining
 
 _SHARE = 0.1
@@ -78,10 +77,9 @@ def read(config: HMSTTraining, tokenizer: Any) -> tuple[Windows, Windows]:
 
 
 def _in_memory(texts: Iterable[str], tokenizer: Any, size: int) -> Windows:
-    hashed, rows = hashlib.sha256(), []
+    hashed, rows = TextHash(), []
     for text in texts:
-        data = text.encode("utf-8", errors="surrogatepass")
-        hashed.update(len(data).to_bytes(8, "little") + data)
+        hashed.add(text)
         row = tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
         rows.append(np.array([*row, tokenizer.eos_token_id], dtype=np.uint32))
     tokens = np.concatenate(rows) if rows else np.zeros(0, dtype=np.uint32)
