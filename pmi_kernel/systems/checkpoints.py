@@ -21,9 +21,10 @@ def find_checkpoint(name: str, *, system: str) -> Checkpoint:
     own = _own().get(name)
     path = own or Path(name)
     if not name or not path.is_dir():
+        said = f"checkpoint {name!r}: there is no such folder" if name else "no checkpoint is named"
         there = ", ".join(own_checkpoints(system))
         raise ConfigError(
-            f"checkpoint {name!r}: there is no such folder; name one of `pmi train {system}`"
+            f"{said}; take one of `pmi train {system}`"
             + (f", or of those that come with the workbench: {there}" if there else "")
         )
     return read_checkpoint(path, system=system)

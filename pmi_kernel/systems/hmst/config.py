@@ -7,7 +7,9 @@ from pydantic import Field
 from pmi_kernel.core.settings import Settings
 from pmi_kernel.systems.config import CheckpointConfig
 
+_Forced = Literal["decided", "yes", "no"]
 _Count = Annotated[int, Field(ge=0, le=100_000)]
+_FORCED = {"decided": None, "yes": True, "no": False}
 
 
 class Asking(Settings):
@@ -36,13 +38,13 @@ class HmstConfig(CheckpointConfig, Asking):
     """Paragraphs that stay among the last interactions; those told before are consolidated."""
     num_layers: Annotated[int, Field(ge=1, le=1_000)] | None = None
     """Blocks of the base that are run, whatever is decided."""
-    episodic: bool | None = None
+    episodic: _Forced = "decided"
     """Whether the last interactions are looked at, whatever is decided."""
     num_entries: _Count | None = None
     """Semantic entries that are fetched, whatever is decided."""
     experts: tuple[_Count, ...] = ()
     """Experts that may be chosen, from 0, whatever is decided; none named: as decided."""
-    verify: bool | None = None
+    verify: _Forced = "decided"
     """Whether the critic checks the answer, whatever is decided."""
     without_tier: tuple[Literal["episodic", "semantic"], ...] = ()
     """Tiers that are emptied before the question is asked."""
@@ -57,9 +59,9 @@ class HmstConfig(CheckpointConfig, Asking):
         """Decisions that are taken so in any case."""
         named = {
             "num_layers": self.num_layers,
-            "episodic": self.episodic,
+            "episodic": _FORCED[self.episodic],
             "num_entries": self.num_entries,
             "experts": self.experts or None,
-            "verify": self.verify,
+            "verify": _FORCED[self.verify],
         }
         return {name: value for name, value in named.items() if value is not None}

@@ -208,7 +208,7 @@ class HmstSystem:
                 made[name] = changes[name]
         for name in ("episodic", "verify"):
             if changes.get(name) or changes.get(f"no_{name}"):
-                made[name] = bool(changes.get(name))
+                made[name] = "yes" if changes.get(name) else "no"
         if changes.get("one_expert"):
             made["experts"] = (0, 1)
         if changes.get("consolidate"):

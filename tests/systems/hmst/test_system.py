@@ -4,10 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from pmi_kernel.cli import main
 from pmi_kernel.core.errors import ConfigError
+from pmi_kernel.core.records import read_records
 from pmi_kernel.core.system import Asks, Changes, Misleads, Question
 from pmi_kernel.core.task import Example
-from pmi_kernel.core.trace import Step, StepKind
+from pmi_kernel.core.trace import Step, StepKind, Trace
 from pmi_kernel.data import load_examples
 from pmi_kernel.episodes.episode import Episode
 from pmi_kernel.systems import open_system
@@ -140,6 +142,22 @@ def test_a_checkpoint_is_needed(checkpoint: str) -> None:
         HmstSystem(HmstConfig(checkpoint=checkpoint))
     with pytest.raises(ConfigError, match="not a checkpoint of 'hmst'"):
         HmstSystem(HmstConfig(checkpoint="regrad-smollm2"))
+
+
+def test_each_decision_can_be_forced_from_the_command_line(trained: Path, tmp_path: Path) -> None:
+    words = (
+        "--system hmst --episodic no --num_entries 1 --verify no --num_layers 2 --experts 0 1 "
+        "--keep_recent 0 --max_new_tokens 2 --data world:split=dev,n=1,paragraphs=2"
+    )
+    out = tmp_path / "run"
+    with pytest.raises(SystemExit) as ended:
+        main(["run", *words.split(), "--checkpoint", str(trained), "--out", str(out)])
+    assert ended.value.code == 0
+    [trace] = read_records(Trace, out / "episode_trace.jsonl")
+    answer = of_kind(list(trace.steps), StepKind.ANSWER)
+    assert answer.measures["layers"] == 2
+    assert answer.measures["fetched"] == 1
+    assert "verdict" not in answer.measures
 
 
 def test_what_the_base_has_not_cannot_be_forced(trained: Path) -> None:
