@@ -69,7 +69,7 @@ SYSTEMS: dict[str, Entry] = {
     "hmst": Entry(
         f"{_HERE}.hmst.config:HmstConfig",
         f"{_HERE}.hmst.system:HmstSystem",
-        learner=f"{_HERE}.hmst.train.language:LanguageLearner",
+        learner=f"{_HERE}.hmst.train.stages:open_stage",
         learner_config=f"{_HERE}.hmst.training:HMSTTraining",
     ),
 }

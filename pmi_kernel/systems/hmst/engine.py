@@ -10,6 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pmi_kernel.core.answers import FREE
+from pmi_kernel.core.task import Task
+from pmi_kernel.core.trace import UNKNOWN
 from pmi_kernel.systems.hmst.config import Asking
 from pmi_kernel.systems.hmst.memory.consolidator import MemoryConsolidator
 from pmi_kernel.systems.hmst.memory.episodic import EpisodicMemory
@@ -18,9 +21,7 @@ from pmi_kernel.systems.hmst.model.controller import Decisions
 from pmi_kernel.systems.hmst.model.critic import ANSWER, EVIDENCE, QUESTION, Verdict
 from pmi_kernel.systems.hmst.model.hierarchy import Encoded, Hierarchy
 
-UNKNOWN = "unknown"
-"""What is said where nothing is known."""
-Tier = Literal["episodic", "semantic"]
+Tier = Literal["context", "episodic", "semantic"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,7 @@ class Fetched:
     """What a tier gave.
 
     Attributes:
-        tier: Which.
+        tier: Which; context: it stood beside the question.
         id: Its number there.
         text: What was told.
         score: Cosine, in [-1, 1].
@@ -112,6 +113,12 @@ class Costs:
     decided: dict[str, int] = field(default_factory=dict)
 
 
+def asked_text(task: Task) -> str:
+    """Return a question as the hierarchy reads it, with its allowed answers where it has some."""
+    allowed = task.form.allowed if task.form != FREE else ()
+    return f"{task.question} ({' or '.join(allowed)})" if allowed else task.question
+
+
 def prompt_text(question: str, evidence: Sequence[str]) -> str:
     """Return what the base reads before an answer; training and answering both use this."""
     known = "".join(f"- {one}\n" for one in evidence)
@@ -169,7 +176,13 @@ class HMSTInferenceEngine:
         self.costs.seconds_s += time.perf_counter() - began
         return number
 
-    def ask(self, question: str, forced: Mapping[str, Any] | None = None) -> Answered:
+    def ask(
+        self,
+        question: str,
+        forced: Mapping[str, Any] | None = None,
+        *,
+        context: Sequence[str] = (),
+    ) -> Answered:
         """Answer a question.
 
         It is read once, by the blocks of the shallowest exit; the controller decides by that, and
@@ -178,6 +191,7 @@ class HMSTInferenceEngine:
         Args:
             question: The question.
             forced: Decisions that are taken so in any case: fields of `Decisions` by name.
+            context: Texts that stand beside the question, so nothing has to be remembered of them.
 
         Raises:
             EngineError: The question is empty, or too long by itself.
@@ -188,9 +202,10 @@ class HMSTInferenceEngine:
             encoded = self.hierarchy.encode([question], num_layers=shallow)
             read = self._flops(int(encoded.mask.sum()), shallow)
             decisions = replace(self._decided(encoded), **(forced or {}))
-            attempts = [self._attempt(question, encoded, decisions)]
+            there = tuple(Fetched("context", at, one, 1.0) for at, one in enumerate(context, 1))
+            attempts = [self._attempt(question, encoded, decisions, there)]
             if self._is_refused(attempts[0]) and self.config.after_no == "retry":
-                attempts.append(self._attempt(question, encoded, self._all(verify=True)))
+                attempts.append(self._attempt(question, encoded, self._all(verify=True), there))
         text = attempts[-1].text
         if self._is_refused(attempts[-1]) and self.config.after_no != "keep":
             text = UNKNOWN
@@ -234,9 +249,11 @@ class HMSTInferenceEngine:
         experts = tuple(range(choices.num_experts))
         return Decisions(choices.layers[-1], True, choices.entries[-1], experts, verify, {})
 
-    def _attempt(self, question: str, encoded: Encoded, decisions: Decisions) -> Attempt:
+    def _attempt(
+        self, question: str, encoded: Encoded, decisions: Decisions, there: tuple[Fetched, ...]
+    ) -> Attempt:
         began = time.perf_counter()
-        found = self._fetched(encoded, decisions)
+        found = there + self._fetched(encoded, decisions)
         fetched, prompt, row = self._fitting(question, found)
         with self.hierarchy.base.counting() as counts:
             new = self.hierarchy.base.generate(

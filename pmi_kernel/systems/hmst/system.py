@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from pmi_kernel.core import progress
-from pmi_kernel.core.answers import FREE, AnswerForm
+from pmi_kernel.core.answers import AnswerForm
 from pmi_kernel.core.errors import ConfigError, EngineError
 from pmi_kernel.core.probe import GoldScore
 from pmi_kernel.core.system import Field, FieldKind, Question, Reply
@@ -23,7 +23,12 @@ from pmi_kernel.retrieval import Evidence
 from pmi_kernel.retrieval.foreseen import first_search
 from pmi_kernel.systems.checkpoints import find_checkpoint
 from pmi_kernel.systems.hmst.config import HmstConfig
-from pmi_kernel.systems.hmst.engine import Answered, HMSTInferenceEngine, prompt_text
+from pmi_kernel.systems.hmst.engine import (
+    Answered,
+    HMSTInferenceEngine,
+    asked_text,
+    prompt_text,
+)
 from pmi_kernel.systems.hmst.model.hierarchy import Hierarchy, load
 
 if TYPE_CHECKING:
@@ -91,7 +96,7 @@ class HmstSystem:
         """Yield the answer of empty memories, what is told, and the answer after it."""
         found, search = self._found(task)
         yield search
-        yield self._answer(EMPTY, self._engine().ask(_asked(task)), task.form)
+        yield self._answer(EMPTY, self._engine().ask(asked_text(task)), task.form)
         paragraphs = self._others(self._other) if self._other else found.used
         began = time.perf_counter()
         engine = self._told(paragraphs)
@@ -108,7 +113,9 @@ class HmstSystem:
             change=Change.MADE,
             state=engine,
         )
-        yield self._answer(StepKind.ANSWER, engine.ask(_asked(task), self.config.forced), task.form)
+        yield self._answer(
+            StepKind.ANSWER, engine.ask(asked_text(task), self.config.forced), task.form
+        )
 
     # -- asked outside an episode ---------------------------------------------------------------
 
@@ -122,7 +129,7 @@ class HmstSystem:
                 engine = self._engine()
                 for line in filter(None, map(str.strip, one.evidence.splitlines())):
                     engine.tell(line)
-            text = _asked(Task("", one.text, form=one.form))
+            text = asked_text(Task("", one.text, form=one.form))
             answered = engine.ask(text, self.config.forced)
             gold = GoldScore(*self._scored(answered, text, one.gold)) if one.gold else None
             replies.append(Reply(answered.text, gold))
@@ -134,7 +141,7 @@ class HmstSystem:
 
     def read(self, question: str, reply: str, state: object = None) -> tuple[float, ...]:
         """See `Asks.read`."""
-        text = _asked(Task("", question))
+        text = asked_text(Task("", question))
         answered = self._of(state).ask(text, self.config.forced)
         return self._scored(answered, text, reply)[1]
 
@@ -144,7 +151,7 @@ class HmstSystem:
         """See `Asks.next_tokens`."""
         found = []
         for question, reply in texts:
-            text = _asked(Task("", question))
+            text = asked_text(Task("", question))
             answered = self._of(state).ask(text, self.config.forced)
             found.append(self._logprobs(answered, text, reply)[0].cpu().numpy())
         return found
@@ -321,12 +328,6 @@ class HmstSystem:
         picked = logprobs.gather(1, torch.tensor(said, device=logprobs.device)[:, None])[:, 0]
         pieces = tuple(self._hierarchy.tokenizer.decode([one]) for one in said)
         return pieces, tuple(picked.tolist())
-
-
-def _asked(task: Task) -> str:
-    """A question as the hierarchy reads it, with what may be answered where that is limited."""
-    allowed = task.form.allowed if task.form != FREE else ()
-    return f"{task.question} ({' or '.join(allowed)})" if allowed else task.question
 
 
 def _told_row(engine: HMSTInferenceEngine, paragraph: Paragraph) -> dict[str, object]:

@@ -1,7 +1,7 @@
 """Settings of the training of a hierarchy."""
 
 from collections.abc import Mapping
-from typing import Annotated, ClassVar, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -17,7 +17,7 @@ _FLAGS = {
 
 
 class HMSTTraining(Settings):
-    """What a hierarchy is pre-trained on, as a language model."""
+    """What a stage of a hierarchy's training learns from, and how."""
 
     system: ClassVar[str] = "hmst"
     defaults: ClassVar[Mapping[str, object]] = {
@@ -39,6 +39,21 @@ class HMSTTraining(Settings):
             "eval_every": 50,
             "save_every": 50,
         },
+        "memory": {
+            "stage": "memory",
+            "model_size": "upcycled:smollm2-135m",
+            "data": "world:split=train,n=1000000,asked=2,paragraphs=4,unanswerable=0.25",
+            "eval_data": "world:split=dev,n=200,seed=2,paragraphs=4,unanswerable=0.25",
+            "steps": 300,
+            "batch": 4,
+            "lr": 1e-3,
+            "schedule": "linear",
+            "warmup": 10.0,
+            "weight_decay": 0.01,
+            "precision": "bf16",
+            "eval_every": 50,
+            "save_every": 25,
+        },
     }
     """Settings that go together, of the training's as well (`--preset`)."""
     borrows: ClassVar[tuple[str, ...]] = tuple(_FLAGS)
@@ -49,8 +64,12 @@ class HMSTTraining(Settings):
     }
     """Flags without a value that stand for settings."""
 
+    stage: Literal["language", "memory"] = "language"
+    """language: the base learns to go on with a text. memory: all that remembers learns from facts
+    that are told first and asked later, the critic with it."""
     model_size: str = "micro"
-    """The base: micro, tiny, small, base, large, or upcycled:NAME of a dense causal model."""
+    """The base: micro, tiny, small, base, large, or upcycled:NAME of a dense causal model; that of
+    init where it is named."""
     text: str = ""
     """What is read: a text file, a JSONL file with a "text" in each record, or questions and their
     paragraphs, as in pmi data tokenize."""
@@ -70,6 +89,23 @@ class HMSTTraining(Settings):
     """Steps that count as an epoch; None: as many as the text has."""
     eval_samples: _Count = 64
     """Most samples of an evaluation."""
+    data: str = ""
+    """memory: questions to train on, as in pmi run; what stands in their contexts is told."""
+    eval_data: str = ""
+    """memory: questions to evaluate on, that share no id and no question with data."""
+    eval_questions: _Count = 24
+    """Most questions of an evaluation, the first ones."""
+    most_evidence: _Count = 3
+    """memory: most texts that an answer is learned from; as many as drawn."""
+    without_gold: Annotated[float, Field(ge=0, le=1)] = 0.1
+    """memory: share of the answerable questions whose supporting text is kept from the base, so
+    that the answer is "unknown"; those of the data that have no answer come on top."""
+    shallow: Annotated[float, Field(ge=0, le=1)] = 0.25
+    """memory: share of the steps that answer from the first blocks, as far as an early exit."""
+    retrieval: Annotated[float, Field(ge=0, le=100)] = 1.0
+    """memory: weight of the loss on finding what supports the answer, in each of both tiers."""
+    criticism: Annotated[float, Field(ge=0, le=100)] = 1.0
+    """memory: weight of the critic's loss."""
     balance: Annotated[float, Field(ge=0, le=100)] = 0.01
     """Weight of the load-balancing loss."""
     rank: _Count = 8
@@ -102,7 +138,14 @@ class HMSTTraining(Settings):
 
     @model_validator(mode="after")
     def _one_of_each(self) -> Self:
-        if bool(self.text) == bool(self.pretokenized):
+        if self.stage != "language":
+            if not (self.data and self.eval_data):
+                raise ValueError(f"stage {self.stage} needs data and eval_data")
+            if self.text or self.pretokenized:
+                raise ValueError(f"stage {self.stage} reads no text; leave it out")
+        elif self.data or self.eval_data:
+            raise ValueError("stage language reads a text, not data")
+        elif bool(self.text) == bool(self.pretokenized):
             raise ValueError("text or pretokenized is needed, and not both")
         if self.val_file and self.val_split is not None:
             raise ValueError("val_split and val_file exclude each other")

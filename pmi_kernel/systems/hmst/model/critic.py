@@ -65,8 +65,7 @@ class CriticModel(nn.Module):
             parts: `QUESTION`, `EVIDENCE` or `ANSWER` for each.
         """
         logical, factual = self.logits(hidden, mask, parts)
-        both = _both(logical, factual) / self.temperature
-        return Verdict(logical.sigmoid(), factual.sigmoid(), both.sigmoid())
+        return Verdict(logical.sigmoid(), factual.sigmoid(), self.together((logical, factual)))
 
     def logits(
         self,
@@ -81,6 +80,12 @@ class CriticModel(nn.Module):
         found = self.body(torch.cat([first, read], 1), src_key_padding_mask=~there)
         first = self.norm(found[:, 0])
         return self.logical(first).squeeze(-1), self.factual(first).squeeze(-1)
+
+    def together(
+        self, logits: tuple[Float[Tensor, " batch"], Float[Tensor, " batch"]]
+    ) -> Float[Tensor, " batch"]:
+        """Return the calibrated probability that both heads' log-odds amount to."""
+        return (_both(*logits) / self.temperature).sigmoid()
 
     def loss(
         self,

@@ -3,17 +3,14 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from pmi_kernel.data.tokens import documents, tokenizer_sha256
-from pmi_kernel.engines.device import choose_device
-from pmi_kernel.systems.checkpoints import find_checkpoint
-from pmi_kernel.systems.hmst.model.hierarchy import HierarchyShape, make
+from pmi_kernel.data.tokens import documents
+from pmi_kernel.systems.hmst.train.common import HierarchyLearner
 from pmi_kernel.systems.hmst.train.windows import Windows, read
 from pmi_kernel.systems.hmst.training import HMSTTraining
 from pmi_kernel.training.learner import Evaluated, Group, Sample
@@ -21,7 +18,7 @@ from pmi_kernel.training.learner import Evaluated, Group, Sample
 _TOGETHER, _SHOWN, _SHOWN_TOKENS = 8, 3, 24
 
 
-class LanguageLearner:
+class LanguageLearner(HierarchyLearner):
     """Trains the base model of a hierarchy by next-token prediction; see `Learner`.
 
     Args:
@@ -32,41 +29,19 @@ class LanguageLearner:
         DataError: The text cannot be read.
     """
 
-    system = "hmst"
-
     def __init__(self, config: HMSTTraining) -> None:
-        self.config = config
-        self.device = choose_device(config.device)
-        shape = HierarchyShape(
-            config.model_size, rank=config.rank, state=config.state, dimension=config.dimension
-        )
         texts = documents(config.text) if config.text else iter(())
         tokenizer_path = config.tokenizer_path
         if config.pretokenized and not tokenizer_path:
             tokenizer_path = str(Path(config.pretokenized) / "tokenizer")
-        self.hierarchy = make(shape, texts, tokenizer_path=tokenizer_path, seed=config.seed)
-        self.model: Any = self.hierarchy.base.lm
-        self.hierarchy.to(self.device)
-        self._init_sha256 = ""
-        if config.init:
-            found = find_checkpoint(config.init, system=self.system)
-            self.load(found.folder)
-            self._init_sha256 = found.sha256
+        super().__init__(config, texts, tokenizer_path)
         self._train, self._val = read(config, self.hierarchy.tokenizer)
         self.num_samples = len(self._train)
 
     def groups(self) -> Sequence[Group]:
-        """See `Learner.groups`: matrices, and without decay what has one dimension."""
+        """See `Learner.groups`: the base alone."""
         named = self.hierarchy.learned().items()
-        own = {name: one for name, one in named if name.startswith("base.")}
-        return [
-            Group("matrices", {name: one for name, one in own.items() if one.dim() > 1}),
-            Group(
-                "vectors",
-                {name: one for name, one in own.items() if one.dim() < 2},
-                weight_decay=0.0,
-            ),
-        ]
+        return self._groups({name: one for name, one in named if name.startswith("base.")})
 
     def update(
         self, samples: Sequence[Sample], backward: Callable[[Tensor], None]
@@ -103,27 +78,13 @@ class LanguageLearner:
         }
         return Evaluated(measures, tuple(self._gone_on(at) for at in range(min(_SHOWN, count))))
 
-    def save(self, folder: Path) -> None:
-        """See `Learner.save`."""
-        self.hierarchy.save(folder)
-
-    def load(self, folder: Path) -> None:
-        """See `Learner.load`."""
-        self.hierarchy.take(folder)
-
     def facts(self) -> Mapping[str, object]:
         """See `Learner.facts`."""
-        total, active = self.hierarchy.base.num_parameters()
         return {
-            "model": self.config.model_size,
-            "base_hash": self.hierarchy.base_hash,
-            "parameters": total,
-            "active_parameters": active,
-            "tokenizer_sha256": tokenizer_sha256(self.hierarchy.tokenizer),
+            **super().facts(),
             "text_sha256": self._train.sha256,
             "val_sha256": self._val.sha256,
             "tokens": self._train.count,
-            "init_sha256": self._init_sha256,
         }
 
     # -- the parts ------------------------------------------------------------------------------
