@@ -6,7 +6,7 @@
 from setuptools import find_namespace_packages, setup
 
 _RESOURCES = {
-    "data/checkpoints": "regrad-smollm2/*",
+    "data/checkpoints": "*-*/**/*",
     "data/sample": "*.json",
     "notebooks": "*.ipynb",
     "runs/example": "*.json*",

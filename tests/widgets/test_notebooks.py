@@ -40,12 +40,12 @@ LOOK = {
     "06_latent_bottleneck": (
         "view.run()\nview.wait()\ncurves.wait()\njob.cancel(is_forced=True, wait_s=60)\n"
         "print(len(curves.points), *(str(step.kind) for step in view.traces[0].steps))",
-        "7 search encode select closed answer",
+        "14 search encode select closed answer",
     ),
     "07_scratchpad": (
         "view.run()\nview.wait()\ncurve.wait()\njob.cancel(is_forced=True, wait_s=60)\n"
         "print(len(curve.runs), *(str(step.kind) for step in view.traces[0].steps))",
-        "4 search direct scratchpad answer",
+        "6 search direct scratchpad answer",
     ),
 }
 """What is waited for and looked at in the end; the notebooks' own cells do not block."""

@@ -29,9 +29,9 @@ _ANSWER_TOKENS = 8
 
 
 def latents(
-    asked: str = "",
-    blind: str = "",
-    baseline: str = "",
+    asked: str = "latent-t5-tiny",
+    blind: str = "latent-t5-tiny-blind",
+    baseline: str = "baseline-t5-tiny",
     n: int = 200,
     seed: int = 1,
     timed: int = 12,
@@ -46,23 +46,24 @@ def latents(
     asked once (first), asked again (more), and the baseline, none of them cutting anything off.
 
     Args:
-        asked: Checkpoint whose latents look at the question; these two or one of them.
-        blind: Checkpoint whose latents do not.
-        baseline: Checkpoint of the baseline, beside them.
+        asked: Checkpoint whose latents look at the question; these two, or one of them and none.
+        blind: Checkpoint whose latents do not, or none.
+        baseline: Checkpoint of the baseline, beside them, or none.
         n: Questions of each kind.
         seed: Of the worlds; the training's evaluations had 0.
         timed: Questions that are timed at each length.
         out: Write the figures here too, as JSON.
     """
-    if not asked and not blind:
+    named = {"asked": asked, "blind": blind}
+    if set(named.values()) == {"none"}:
         raise ConfigError("name a checkpoint with --asked or --blind, as pmi train latent_t5 makes")
     figures: dict[str, float] = {"n": n}
     of_latents = {
         name: LatentT5System(LatentT5Config(checkpoint=checkpoint))
-        for name, checkpoint in (("asked", asked), ("blind", blind))
-        if checkpoint
+        for name, checkpoint in named.items()
+        if checkpoint != "none"
     }
-    plain = BaselineT5System(BaselineT5Config(checkpoint=baseline)) if baseline else None
+    plain = None if baseline == "none" else BaselineT5System(BaselineT5Config(checkpoint=baseline))
     for number, found in enumerate(curves(of_latents, n=n, seed=seed)):
         is_first = number < len(PARAGRAPHS) * len(of_latents)
         by = f"paragraphs_{found.paragraphs}" if is_first else f"latents_{found.latents}"

@@ -5,6 +5,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
+from pmi_kernel.engines.models import EMBEDDED
 from pmi_kernel.retrieval.config import RetrievalConfig
 from pmi_kernel.systems.config import ChatConfig
 
@@ -22,9 +23,10 @@ class ScratchpadConfig(ChatConfig, RetrievalConfig):
     method: Literal["zero_shot", "sft", "scratchpad"] = "scratchpad"
     """zero_shot: the model as it is answers at once; sft: one trained to answer at once;
     scratchpad: one trained to write down the evidence first."""
-    checkpoint: str = "none"
-    """A checkpoint of `pmi train scratchpad` (a folder; of a training its best one), or none: the
-    model as it is."""
+    checkpoint: str = "own"
+    """What was trained: own (of smollm2-135m the checkpoint of this method that comes with
+    the workbench; any other model is as it is), one of `pmi train scratchpad` (a folder; of a
+    training its best one), or none: the model as it is."""
     retriever: Literal["overlap", "bm25", "given", "corpus"] = "given"
     """Which documents are read: the question's own as they are given, or ranked by overlap or
     bm25; or corpus: passages of an index."""
@@ -49,5 +51,8 @@ class ScratchpadConfig(ChatConfig, RetrievalConfig):
     @property
     def trained(self) -> str:
         """Name of the checkpoint; empty where the model is as it is."""
-        is_as_it_is = self.checkpoint == "none" or self.method == "zero_shot"
-        return "" if is_as_it_is else self.checkpoint
+        if self.checkpoint == "none" or self.method == "zero_shot":
+            return ""
+        if self.checkpoint == "own":
+            return f"{self.method}-smollm2" if self.model == EMBEDDED else ""
+        return self.checkpoint

@@ -251,7 +251,8 @@ def read_adapter(name: str, found: Checkpoint, served: Mapping[str, str]) -> Lor
     if facts["model_hash"] != served["model_hash"]:
         raise ConfigError(
             f"checkpoint {name!r} is of the model {facts['model']!r}, whose weights are not those "
-            f"of {served['model']!r}"
+            f"of {served['model']!r}; take one of `pmi train scratchpad --model ...`, or "
+            "--checkpoint none for the model as it is"
         )
     if (found.folder / WHOLE).is_dir():
         raise ConfigError(
