@@ -9,6 +9,7 @@ from pmi_kernel.studies.bench.hierarchy import hierarchy
 from pmi_kernel.studies.bench.index import index
 from pmi_kernel.studies.bench.injection import inject, restore, rows
 from pmi_kernel.studies.bench.latents import latents
+from pmi_kernel.studies.bench.memories import memories
 from pmi_kernel.studies.bench.one_step import one_step
 from pmi_kernel.studies.bench.scratchpad import scratchpad
 from pmi_kernel.studies.bench.semantic import semantic
@@ -32,5 +33,6 @@ BENCHMARKS: dict[str, Callable[..., object]] = {
     "index": index,
     "hierarchy": hierarchy,
     "semantic": semantic,
+    "memories": memories,
 }
 """Every benchmark by the name that `pmi bench` takes."""

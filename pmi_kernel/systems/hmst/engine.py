@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from pmi_kernel.core.answers import FREE
@@ -205,7 +206,9 @@ class HMSTInferenceEngine:
             there = tuple(Fetched("context", at, one, 1.0) for at, one in enumerate(context, 1))
             attempts = [self._attempt(question, encoded, decisions, there)]
             if self._is_refused(attempts[0]) and self.config.after_no == "retry":
-                attempts.append(self._attempt(question, encoded, self._all(verify=True), there))
+                attempts.append(
+                    self._attempt(question, encoded, self.all_of_it(verify=True), there)
+                )
         text = attempts[-1].text
         if self._is_refused(attempts[-1]) and self.config.after_no != "keep":
             text = UNKNOWN
@@ -214,6 +217,23 @@ class HMSTInferenceEngine:
         self._count(attempts, flops, spent)
         return Answered(text, tuple(attempts), flops, spent)
 
+    def seen(self, question: str) -> tuple[Encoded, Float[Tensor, "1 facts"]]:
+        """Return what a decision on a question goes by: its states, and `FACTS` beside them.
+
+        Raises:
+            EngineError: The question is empty, or too long by itself.
+        """
+        with torch.inference_mode():
+            shallow = self.hierarchy.controller.choices.layers[0]
+            encoded = self.hierarchy.encode([question], num_layers=shallow)
+            return encoded, self._facts(encoded)
+
+    def all_of_it(self, *, verify: bool) -> Decisions:
+        """Return the decision for everything that there is, with the critic or without."""
+        choices = self.hierarchy.controller.choices
+        experts = tuple(range(choices.num_experts))
+        return Decisions(choices.layers[-1], True, choices.entries[-1], experts, verify, {})
+
     def close(self) -> None:
         """Let its semantic memory go."""
         self.consolidator.stop()
@@ -221,7 +241,7 @@ class HMSTInferenceEngine:
 
     # -- the parts ------------------------------------------------------------------------------
 
-    def _state(self, encoded: Encoded) -> tuple[Tensor, Tensor]:
+    def _facts(self, encoded: Encoded) -> Float[Tensor, "1 facts"]:
         best = self.episodic.retrieve(encoded.mean[0], 1)
         facts = [
             math.log1p(float(encoded.mask.sum())),
@@ -230,24 +250,18 @@ class HMSTInferenceEngine:
             math.log1p(len(self.semantic)),
             encoded.logprob.item(),
         ]
-        given = torch.tensor([facts], device=self.hierarchy.device)
-        return self.hierarchy.summary(encoded.hidden, encoded.mask, given)
+        return torch.tensor([facts], device=self.hierarchy.device)
 
     def _decided(self, encoded: Encoded) -> Decisions:
         controller = self.hierarchy.controller
         match self.config.decide:
             case "always":
-                return self._all(verify=True)
+                return self.all_of_it(verify=True)
             case "never":
-                return replace(self._all(verify=False), episodic=False, num_entries=0)
-        state = self._state(encoded)
+                return replace(self.all_of_it(verify=False), episodic=False, num_entries=0)
+        state = self.hierarchy.summary(encoded.hidden, encoded.mask, self._facts(encoded))
         [decisions] = controller.decisions(state, controller.act(state, is_greedy=True))
         return decisions
-
-    def _all(self, *, verify: bool) -> Decisions:
-        choices = self.hierarchy.controller.choices
-        experts = tuple(range(choices.num_experts))
-        return Decisions(choices.layers[-1], True, choices.entries[-1], experts, verify, {})
 
     def _attempt(
         self, question: str, encoded: Encoded, decisions: Decisions, there: tuple[Fetched, ...]
@@ -268,7 +282,7 @@ class HMSTInferenceEngine:
         flops = self._flops(len(row) + len(new), decisions.num_layers)
         probability = None
         if decisions.verify:
-            verdict = self.verdict(question, [one.text for one in fetched], text)
+            verdict = self.judged(question, [one.text for one in fetched], text)
             probability = verdict.probability.item()
             flops += self._flops(len(row) + len(new), self.hierarchy.base.num_layers)
         return Attempt(
@@ -298,12 +312,13 @@ class HMSTInferenceEngine:
         prompt = prompt_text(question, [one.text for one in found[:kept]])
         return found[:kept], prompt, hierarchy.ids([prompt])[0]
 
-    def verdict(self, question: str, evidence: Sequence[str], answer: str) -> Verdict:
+    def judged(self, question: str, evidence: Sequence[str], answer: str) -> Verdict:
         """Return what the critic thinks of an answer."""
         given, parts = critic_rows(self.hierarchy, question, evidence, answer)
-        ids, mask = self.hierarchy.padded([given])
-        read = self.hierarchy.base(ids, mask)
-        return self.hierarchy.critic(read.hidden, mask, self.hierarchy.padded([parts])[0])
+        with torch.inference_mode():
+            ids, mask = self.hierarchy.padded([given])
+            read = self.hierarchy.base(ids, mask, last_only=True)
+            return self.hierarchy.critic(read.hidden, mask, self.hierarchy.padded([parts])[0])
 
     def _fetched(self, encoded: Encoded, decisions: Decisions) -> tuple[Fetched, ...]:
         found: list[Fetched] = []

@@ -75,15 +75,15 @@ class HmstSystem:
             found = find_checkpoint(config.checkpoint, system=config.system)
             loaded = _read(found.folder, found.sha256, choose_device(config.device))
         self.loaded: object = loaded
-        self._hierarchy, self._sha256 = loaded.hierarchy, loaded.sha256
-        _check(config, self._hierarchy)
+        self.hierarchy, self._sha256 = loaded.hierarchy, loaded.sha256
+        _check(config, self.hierarchy)
 
     def describe(self) -> Mapping[str, str]:
         """See `System.describe`."""
         return {
-            "model": self._hierarchy.shape.base,
+            "model": self.hierarchy.shape.base,
             "checkpoint_sha256": self._sha256,
-            "device": str(self._hierarchy.device),
+            "device": str(self.hierarchy.device),
             "dtype": "float32",
             "batch_invariant": "yes",
             **self._retriever.describe(),
@@ -181,7 +181,7 @@ class HmstSystem:
             return (Field("other", FieldKind.TASK, other, None, said="another question's"),)
         if step.kind != TELL:
             return ()
-        choices = self._hierarchy.controller.choices
+        choices = self.hierarchy.controller.choices
         return (
             Field("num_layers", number, "blocks that are run", choices.layers[-1], "{} blocks"),
             Field("num_entries", number, "semantic entries", choices.entries[-1], "{} entries"),
@@ -236,7 +236,7 @@ class HmstSystem:
 
     def _engine(self) -> HMSTInferenceEngine:
         """Memories in which nothing is yet."""
-        return HMSTInferenceEngine(self._hierarchy, config=self.config, capacity=_CAPACITY)
+        return HMSTInferenceEngine(self.hierarchy, config=self.config, capacity=_CAPACITY)
 
     def _of(self, state: object) -> HMSTInferenceEngine:
         return cast("HMSTInferenceEngine", state) if state is not None else self._engine()
@@ -310,7 +310,7 @@ class HmstSystem:
 
     def _logprobs(self, answered: Answered, question: str, reply: str) -> tuple[Tensor, list[int]]:
         """Log-probabilities at each token of a fixed reply to what was asked, and the tokens."""
-        last, hierarchy = answered.attempts[-1], self._hierarchy
+        last, hierarchy = answered.attempts[-1], self.hierarchy
         prompt = prompt_text(question, [one.text for one in last.fetched])
         given, said = hierarchy.ids([prompt])[0], hierarchy.ids([f" {reply}"])[0]
         ids, _ = hierarchy.padded([[*given, *said]])
@@ -326,7 +326,7 @@ class HmstSystem:
         """A text's tokens, and their log-probabilities in nats."""
         logprobs, said = self._logprobs(answered, question, text)
         picked = logprobs.gather(1, torch.tensor(said, device=logprobs.device)[:, None])[:, 0]
-        pieces = tuple(self._hierarchy.tokenizer.decode([one]) for one in said)
+        pieces = tuple(self.hierarchy.tokenizer.decode([one]) for one in said)
         return pieces, tuple(picked.tolist())
 
 

@@ -9,6 +9,7 @@ from pmi_kernel.core.errors import ConfigError
 from pmi_kernel.core.settings import Seed, Settings
 
 _Count = Annotated[int, Field(ge=1, le=10_000_000)]
+_Weight = Annotated[float, Field(ge=0, le=100)]
 _FLAGS = {
     "learning_rate": "lr",
     "batch_size": "batch",
@@ -54,6 +55,21 @@ class HMSTTraining(Settings):
             "eval_every": 50,
             "save_every": 25,
         },
+        "controller": {
+            "stage": "controller",
+            "data": "world:split=train,n=200,asked=1,paragraphs=4",
+            "eval_data": "world:split=dev,n=200,seed=3,paragraphs=4",
+            "eval_questions": 48,
+            "steps": 200,
+            "batch": 64,
+            "lr": 1e-3,
+            "schedule": "linear",
+            "warmup": 0.0,
+            "weight_decay": 0.0,
+            "clip": 0.5,
+            "eval_every": 40,
+            "save_every": 8,
+        },
     }
     """Settings that go together, of the training's as well (`--preset`)."""
     borrows: ClassVar[tuple[str, ...]] = tuple(_FLAGS)
@@ -64,9 +80,10 @@ class HMSTTraining(Settings):
     }
     """Flags without a value that stand for settings."""
 
-    stage: Literal["language", "memory"] = "language"
+    stage: Literal["language", "memory", "controller"] = "language"
     """language: the base learns to go on with a text. memory: all that remembers learns from facts
-    that are told first and asked later, the critic with it."""
+    that are told first and asked later, the critic with it. controller: what decides learns by PPO
+    what a question is worth."""
     model_size: str = "micro"
     """The base: micro, tiny, small, base, large, or upcycled:NAME of a dense causal model; that of
     init where it is named."""
@@ -90,9 +107,10 @@ class HMSTTraining(Settings):
     eval_samples: _Count = 64
     """Most samples of an evaluation."""
     data: str = ""
-    """memory: questions to train on, as in pmi run; what stands in their contexts is told."""
+    """memory, controller: questions to train on, as in pmi run; what stands in their contexts is
+    told."""
     eval_data: str = ""
-    """memory: questions to evaluate on, that share no id and no question with data."""
+    """memory, controller: questions to evaluate on, that share no id and no question with data."""
     eval_questions: _Count = 24
     """Most questions of an evaluation, the first ones."""
     most_evidence: _Count = 3
@@ -106,6 +124,19 @@ class HMSTTraining(Settings):
     """memory: weight of the loss on finding what supports the answer, in each of both tiers."""
     criticism: Annotated[float, Field(ge=0, le=100)] = 1.0
     """memory: weight of the critic's loss."""
+    accuracy: _Weight = 1.0
+    """controller: reward of a right answer, "unknown" where nothing was told."""
+    latency: _Weight = 0.3
+    """controller: what is taken off for searches, as a share of those of always."""
+    compute: _Weight = 0.2
+    """controller: what is taken off for operations, as a share of those of always."""
+    calibration: _Weight = 0.5
+    """controller: reward of a confidence that is right: the critic's where it was asked, else one
+    half."""
+    rounds: _Count = 4
+    """controller: steps that learn from the same answers."""
+    entropy: Annotated[float, Field(ge=0, le=1)] = 0.01
+    """controller: weight of the policy's entropy."""
     balance: Annotated[float, Field(ge=0, le=100)] = 0.01
     """Weight of the load-balancing loss."""
     rank: _Count = 8
@@ -138,6 +169,8 @@ class HMSTTraining(Settings):
 
     @model_validator(mode="after")
     def _one_of_each(self) -> Self:
+        if self.stage == "controller" and not self.init:
+            raise ValueError("stage controller needs init: a hierarchy whose memories were trained")
         if self.stage != "language":
             if not (self.data and self.eval_data):
                 raise ValueError(f"stage {self.stage} needs data and eval_data")

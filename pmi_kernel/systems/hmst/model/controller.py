@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -54,6 +55,17 @@ class Decisions:
     experts: tuple[int, ...]
     verify: bool
     chances: dict[str, float]
+
+    @property
+    def forced(self) -> dict[str, Any]:
+        """The decisions by name, as `HMSTInferenceEngine.ask` is forced to them."""
+        return {
+            "num_layers": self.num_layers,
+            "episodic": self.episodic,
+            "num_entries": self.num_entries,
+            "experts": self.experts,
+            "verify": self.verify,
+        }
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -88,6 +88,38 @@ def advantages(
     return found, found + rollout.value
 
 
+def losses(
+    now: Policy,
+    logprob: Float[Tensor, " rows"],
+    advantage: Float[Tensor, " rows"],
+    returns: Float[Tensor, " rows"],
+    config: PPO,
+) -> dict[str, Float[Tensor, ""]]:
+    """Return `loss` and its parts on some steps, and how far the policy has moved (in nats).
+
+    Args:
+        now: The policy as it is, on these steps.
+        logprob: Of what was done, when it was.
+        advantage: Of it; normalised here.
+        returns: What the value is to be.
+        config: How a policy learns.
+    """
+    ratio = (now.logprob - logprob).exp()
+    if len(advantage) > 1:
+        advantage = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
+    clipped = ratio.clamp(1 - config.clip, 1 + config.clip)
+    policy_loss = -torch.min(ratio * advantage, clipped * advantage).mean()
+    value_loss = (now.value - returns).square().mean()
+    entropy = now.entropy.mean()
+    return {
+        "loss": policy_loss + config.value * value_loss - config.entropy * entropy,
+        "policy_loss": policy_loss,
+        "value_loss": value_loss,
+        "entropy": entropy,
+        "moved_nats": (ratio.detach() - 1 - (now.logprob - logprob).detach()).mean(),
+    }
+
+
 class Learner:
     """Learns from one rollout after the other.
 
@@ -118,28 +150,13 @@ class Learner:
         for _ in range(config.rounds):
             order = torch.randperm(len(old), generator=self._draw)
             for rows in order.split(config.minibatch):
-                now = judge(rows)
-                ratio = (now.logprob - old[rows]).exp()
-                gain = advantage[rows]
-                if len(rows) > 1:
-                    gain = (gain - gain.mean()) / (gain.std() + 1e-8)
-                clipped = ratio.clamp(1 - config.clip, 1 + config.clip)
-                policy_loss = -torch.min(ratio * gain, clipped * gain).mean()
-                value_loss = (now.value - returns[rows]).square().mean()
-                entropy = now.entropy.mean()
-                loss = policy_loss + config.value * value_loss - config.entropy * entropy
+                found = losses(judge(rows), old[rows], advantage[rows], returns[rows], config)
                 self._optimizer.zero_grad()
-                loss.backward()
+                found["loss"].backward()
                 torch.nn.utils.clip_grad_norm_(self._parameters, config.max_norm)
                 self._optimizer.step()
-                moved = (ratio.detach() - 1 - (now.logprob - old[rows]).detach()).mean()
-                for name, one in (
-                    ("policy_loss", policy_loss),
-                    ("value_loss", value_loss),
-                    ("entropy", entropy),
-                    ("moved_nats", moved),
-                ):
-                    told.setdefault(name, []).append(one.item())
+                for name in ("policy_loss", "value_loss", "entropy", "moved_nats"):
+                    told.setdefault(name, []).append(found[name].item())
             if told["moved_nats"][-1] > config.target_kl:
                 break
         return {name: sum(values) / len(values) for name, values in told.items()}

@@ -1,7 +1,6 @@
 """The second stage: facts are told first and asked later, and the text is gone from the context."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from random import Random
 
 import torch
@@ -23,56 +22,14 @@ from pmi_kernel.systems.hmst.engine import (
 )
 from pmi_kernel.systems.hmst.model.critic import auroc, calibration_error
 from pmi_kernel.systems.hmst.train.common import HierarchyLearner
+from pmi_kernel.systems.hmst.train.lessons import Claim, Lesson, gold_places, make_lesson
 from pmi_kernel.systems.hmst.training import HMSTTraining
 from pmi_kernel.training.learner import Evaluated, Group, Sample
 
 _NO_LABEL = -100
 _TEMPERATURE = 0.05
 """Of the cosines by which what supports an answer is to be found."""
-_TRIES, _SHOWN, _TOGETHER = 64, 6, 8
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """An answer to be judged.
-
-    Attributes:
-        evidence: Texts that it is to follow from.
-        answer: What is claimed.
-        is_logical: Whether it is an answer to such a question.
-        is_factual: Whether the evidence says it.
-    """
-
-    evidence: tuple[str, ...]
-    answer: str
-    is_logical: bool
-    is_factual: bool
-
-    @property
-    def is_right(self) -> bool:
-        """Whether the critic is to let it pass."""
-        return self.is_logical and self.is_factual
-
-
-@dataclass(frozen=True, slots=True)
-class Lesson:
-    """What is learned from one question.
-
-    Attributes:
-        question: As the hierarchy reads it.
-        told: What was told before.
-        gold: Places in `told` that support the answer; empty where nothing does.
-        evidence: What the answer is learned from.
-        answer: It; `UNKNOWN` where the evidence does not say it.
-        claims: A right answer and a plausible wrong one.
-    """
-
-    question: str
-    told: tuple[str, ...]
-    gold: frozenset[int]
-    evidence: tuple[str, ...]
-    answer: str
-    claims: tuple[Claim, ...]
+_SHOWN, _TOGETHER = 6, 8
 
 
 class MemoryLearner(HierarchyLearner):
@@ -95,7 +52,7 @@ class MemoryLearner(HierarchyLearner):
         self._data = load_stream(config.data)
         self.num_samples = len(self._data)
         self._dev = load_examples(config.eval_data)[: config.eval_questions]
-        if not any(_gold(example) for example in self._dev):
+        if not any(gold_places(example) for example in self._dev):
             raise ConfigError(f"{config.eval_data}: no question is supported by what is told")
 
     def groups(self) -> Sequence[Group]:
@@ -140,7 +97,7 @@ class MemoryLearner(HierarchyLearner):
         set on questions of the training.
         """
         hierarchy = self.hierarchy.eval()
-        lessons = [self._lesson(one, Sample(0, at)) for at, one in enumerate(self._dev)]
+        lessons = [self._lesson(one, Sample(0, at), self._dev) for at, one in enumerate(self._dev)]
         with torch.no_grad():
             losses = [self._answer_loss(some)[0].item() * len(some) for some in _parted(lessons)]
             self._calibrate(len(lessons))
@@ -170,56 +127,17 @@ class MemoryLearner(HierarchyLearner):
 
     # -- lessons --------------------------------------------------------------------------------
 
-    def _lesson(self, example: Example, sample: Sample) -> Lesson:
-        """A question with what is told, what it is answered from, and what the critic judges."""
+    def _lesson(
+        self, example: Example, sample: Sample, source: Sequence[Example] | None = None
+    ) -> Lesson:
         config = self.config
-        draw = Random(f"{config.seed}/{sample.epoch}/{sample.step}/{example.task.id}")
-        told = tuple(titled(one.title, one.text) for one in example.task.context)
-        gold = _gold(example)
-        others = [one for at, one in enumerate(told) if at not in gold]
-        draw.shuffle(others)
-        right = [told[at] for at in sorted(gold)]
-        beside = others[: draw.randint(0, max(0, config.most_evidence - len(right)))]
-        evidence, answer = [*right, *beside], example.gold.answers[0]
-        if not gold or draw.random() < config.without_gold:
-            evidence, answer = others[: draw.randint(0, config.most_evidence)], UNKNOWN
-        draw.shuffle(evidence)
-        claims = self._claims(example, right, others[: config.most_evidence - 1], draw)
-        return Lesson(asked_text(example.task), told, gold, tuple(evidence), answer, tuple(claims))
-
-    def _claims(
-        self, example: Example, right: Sequence[str], others: Sequence[str], draw: Random
-    ) -> list[Claim]:
-        """A right claim and a wrong one, on evidence in which look-alikes stand beside."""
-        whole = [*right, *others[: max(0, self.config.most_evidence - len(right))]]
-        draw.shuffle(whole)
-        evidence, without = tuple(whole), tuple(others)
-        if not right:  # what is asked was never told
-            wrong = self._other(example, draw, is_alike=True)
-            return [Claim(without, UNKNOWN, True, True), Claim(without, wrong, True, False)]
-        answer = example.gold.answers[0]
-        wrong_ones = [
-            lambda: Claim(evidence, self._other(example, draw, is_alike=True), True, False),
-            lambda: Claim(evidence, self._other(example, draw, is_alike=False), False, False),
-            lambda: Claim(without, answer, True, False),
-            lambda: Claim(evidence, UNKNOWN, True, False),
-        ]
-        return [Claim(evidence, answer, True, True), draw.choice(wrong_ones)()]
-
-    def _other(self, example: Example, draw: Random, *, is_alike: bool) -> str:
-        """Another question's answer, to the same kind of question or to another kind."""
-        source = self._dev if example in self._dev else self._data
-        mine = example.gold.answers[0]
-        found = mine
-        for _ in range(_TRIES):
-            one = source[draw.randrange(len(source))]
-            said = one.gold.answers[0]
-            if said in (mine, UNKNOWN):
-                continue
-            found = said
-            if (one.level == example.level) == is_alike:
-                break
-        return found
+        return make_lesson(
+            example,
+            self._data if source is None else source,
+            Random(f"{config.seed}/{sample.epoch}/{sample.step}/{example.task.id}"),
+            most_evidence=config.most_evidence,
+            without_gold=config.without_gold,
+        )
 
     # -- losses ---------------------------------------------------------------------------------
 
@@ -303,7 +221,7 @@ class MemoryLearner(HierarchyLearner):
     def _remembered(self, example: Example) -> tuple[str, dict[str, float]]:
         """What memories that were told a question's context answer, and measures of it."""
         texts = [titled(one.title, one.text) for one in example.task.context]
-        gold = {texts[at] for at in _gold(example)}
+        gold = {texts[at] for at in gold_places(example)}
         engine = HMSTInferenceEngine(self.hierarchy, config=Asking(decide="always"))
         for text in texts:
             engine.tell(text)
@@ -325,12 +243,6 @@ class MemoryLearner(HierarchyLearner):
 def _parted(lessons: Sequence[Lesson]) -> list[Sequence[Lesson]]:
     """A few at a time."""
     return [lessons[at : at + _TOGETHER] for at in range(0, len(lessons), _TOGETHER)]
-
-
-def _gold(example: Example) -> frozenset[int]:
-    """Places in the context of what supports the answer."""
-    titles = example.gold.passages
-    return frozenset(at for at, one in enumerate(example.task.context) if one.title in titles)
 
 
 def _info_nce(

@@ -1,5 +1,6 @@
 """The stages of a hierarchy's training, by name."""
 
+from pmi_kernel.systems.hmst.train.deciding import ControllerLearner
 from pmi_kernel.systems.hmst.train.language import LanguageLearner
 from pmi_kernel.systems.hmst.train.remembering import MemoryLearner
 from pmi_kernel.systems.hmst.training import HMSTTraining
@@ -13,4 +14,10 @@ def open_stage(config: HMSTTraining) -> Learner:
         ConfigError: A model, tokenizer or checkpoint cannot be loaded, or does not fit the stage.
         DataError: What is learned from cannot be read.
     """
-    return LanguageLearner(config) if config.stage == "language" else MemoryLearner(config)
+    match config.stage:
+        case "language":
+            return LanguageLearner(config)
+        case "memory":
+            return MemoryLearner(config)
+        case "controller":
+            return ControllerLearner(config)
