@@ -9,7 +9,19 @@ from functools import partial
 from importlib.metadata import EntryPoint, PackageNotFoundError, entry_points, version
 from itertools import pairwise
 
-from pmi_kernel.cli import ask, data, evaluate, index, jobs, look, regrad, studies, terminal, train
+from pmi_kernel.cli import (
+    ask,
+    data,
+    evaluate,
+    generate,
+    index,
+    jobs,
+    look,
+    regrad,
+    studies,
+    terminal,
+    train,
+)
 from pmi_kernel.cli.parsing import parse
 from pmi_kernel.cli.terminal import say
 from pmi_kernel.core.errors import PmiError, SettingsError
@@ -40,6 +52,7 @@ train
   encode      each passage's gradient ahead, once: pmi encode --data SOURCE --store int8
   regrad      the same, and a domain's inference, by their authors' flags: pmi regrad encode | infer
   checkpoint  check what a training wrote, and copy it: pmi checkpoint FOLDER --export COPY
+  generate    what a causal checkpoint goes on with: pmi generate --system hmst CHECKPOINT
 
 studies
   grid        closed book, in context, injected, both, wrong passage: one table
@@ -114,6 +127,7 @@ def _run(words: list[str]) -> int:
         "encode": regrad.encode,
         "regrad": regrad.dispatch,
         "checkpoint": train.checkpoint,
+        "generate": generate.generate,
         "study": studies.study,
         "blame": look.blame,
         "card": look.card,

@@ -1,6 +1,6 @@
 """What a hierarchy of memories answers, by where the fact is, and what its critic is worth."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 from statistics import mean
@@ -63,24 +63,18 @@ def memories(
     scores: list[float] = []
     truths: list[bool] = []
 
-    def told(example: Example, *, is_old: bool = False) -> HMSTInferenceEngine:
+    def told(example: Example | None, *, is_old: bool = False) -> HMSTInferenceEngine:
         engine = HMSTInferenceEngine(hierarchy, config=config)
-        for text in _texts(example):
+        for text in _texts(example) if example else ():
             engine.tell(text)
         while is_old and engine.consolidator.consolidate():
             pass
         return engine
 
     for example, other in zip(examples, others, strict=True):
-        made: dict[str, Callable[[], HMSTInferenceEngine]] = {
-            "in_context": lambda: HMSTInferenceEngine(hierarchy, config=config),
-            "told_recently": lambda one=example: told(one),
-            "told_long_ago": lambda one=example: told(one, is_old=True),
-            "never_told": lambda one=other: told(one),
-            "nothing_told": lambda: HMSTInferenceEngine(hierarchy, config=config),
-        }
-        for kind, make in made.items():
-            engine = make()
+        for kind in _KINDS:
+            texts = {"told_recently": example, "told_long_ago": example, "never_told": other}
+            engine = told(texts.get(kind), is_old=kind == "told_long_ago")
             context = tuple(_texts(example)) if kind == "in_context" else ()
             answered = engine.ask(asked_text(example.task), config.forced, context=context)
             rights[kind].append(score(answered.text, example)["em"])

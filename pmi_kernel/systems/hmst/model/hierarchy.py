@@ -94,6 +94,7 @@ class Hierarchy(nn.Module):
             )
         self.shape, self.tokenizer, self.base_hash = shape, tokenizer, base_hash
         self.base = base
+        base.num_tokens = min(len(tokenizer), base.num_tokens)
         width = base.lm.config.hidden_size
         self.ssm = EpisodicMemorySSM(width, shape.state)
         self.recall = nn.Linear(width, shape.state)

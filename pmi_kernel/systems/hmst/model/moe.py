@@ -139,12 +139,16 @@ class BaseMoEModel(nn.Module):
 
     Args:
         source: A size, for random weights; or a causal model that has experts by now.
+
+    Attributes:
+        num_tokens: That its tokenizer has; those beyond are never generated.
     """
 
     def __init__(self, source: HMSTConfig | nn.Module) -> None:
         super().__init__()
         self.lm: Any = _mixtral(source) if isinstance(source, HMSTConfig) else source
         self.routers = [one for one in self.lm.modules() if isinstance(one, Router)]
+        self.num_tokens: int = self.lm.config.vocab_size
         self._turn = RLock()
 
     @classmethod
@@ -265,6 +269,7 @@ class BaseMoEModel(nn.Module):
                 eos_token_id=list(end_ids) or None,
                 pad_token_id=end_ids[0] if end_ids else 0,
                 streamer=streamer,
+                suppress_tokens=list(range(self.num_tokens, self.lm.config.vocab_size)) or None,
                 **drawing,
             )
         found: Tensor = whole[0, ids.shape[1] :]
