@@ -146,9 +146,10 @@ class BaseMoEModel(nn.Module):
 
     def __init__(self, source: HMSTConfig | nn.Module) -> None:
         super().__init__()
-        self.lm: Any = _mixtral(source) if isinstance(source, HMSTConfig) else source
+        lm: Any = _mixtral(source) if isinstance(source, HMSTConfig) else source
+        self.lm = lm
         self.routers = [one for one in self.lm.modules() if isinstance(one, Router)]
-        self.num_tokens: int = self.lm.config.vocab_size
+        self.num_tokens = int(lm.get_input_embeddings().num_embeddings)
         self._turn = RLock()
 
     @classmethod
@@ -260,6 +261,7 @@ class BaseMoEModel(nn.Module):
         """
         is_drawn = temperature > 0
         drawing = {"temperature": temperature, "top_p": top_p, "top_k": top_k} if is_drawn else {}
+        vocabulary = int(self.lm.get_input_embeddings().num_embeddings)
         with self._within(num_layers, experts), torch.inference_mode():
             whole = self.lm.generate(
                 input_ids=ids,
@@ -269,7 +271,7 @@ class BaseMoEModel(nn.Module):
                 eos_token_id=list(end_ids) or None,
                 pad_token_id=end_ids[0] if end_ids else 0,
                 streamer=streamer,
-                suppress_tokens=list(range(self.num_tokens, self.lm.config.vocab_size)) or None,
+                suppress_tokens=list(range(self.num_tokens, vocabulary)) or None,
                 **drawing,
             )
         found: Tensor = whole[0, ids.shape[1] :]
