@@ -8,6 +8,7 @@ from pmi_kernel.data.sources import (
     load_examples,
     load_stream,
     resolve_source,
+    trained_hashes,
 )
 from pmi_kernel.data.writing import write_examples
 
@@ -19,5 +20,6 @@ __all__ = [
     "load_examples",
     "load_stream",
     "resolve_source",
+    "trained_hashes",
     "write_examples",
 ]

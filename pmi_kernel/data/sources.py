@@ -142,6 +142,21 @@ def data_hash(source: str | Path) -> str:
     return load_data(source).sha256
 
 
+def trained_hashes(data: str, eval_data: str) -> dict[str, str]:
+    """Return hashes of the questions that are learned from and of those that are measured on.
+
+    Worlds that are learned from are endless: they are made as they are read.
+
+    Raises:
+        DataError: As `load_data`.
+    """
+    is_made = data.startswith("world:")
+    return {
+        "data_sha256": "made as it is read" if is_made else data_hash(data),
+        "eval_data_sha256": data_hash(eval_data),
+    }
+
+
 def open_file(source: str | Path, *, is_kept: bool = False) -> QuestionFile | None:
     """Return the file that a source is read from, see `QuestionFile`; None of one that is made.
 

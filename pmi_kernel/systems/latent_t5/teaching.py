@@ -13,7 +13,7 @@ from torch import Tensor
 
 from pmi_kernel.core.metrics import score_answer
 from pmi_kernel.core.task import Example, Paragraph, titled
-from pmi_kernel.data import data_hash, load_examples, load_stream
+from pmi_kernel.data import load_examples, load_stream, trained_hashes
 from pmi_kernel.data.tokens import tokenizer_sha256
 from pmi_kernel.engines.device import choose_device
 from pmi_kernel.systems.checkpoints import find_checkpoint
@@ -173,10 +173,7 @@ class T5Learner(ABC, Generic[Config]):
             "parameters": sum(one.numel() for one in self.model.parameters()),
             "tokenizer_sha256": tokenizer_sha256(self.built.tokenizer),
             "context_tokens": self.built.limits.context,
-            "data_sha256": "made as it is read"
-            if self.config.data.startswith("world:")
-            else data_hash(self.config.data),
-            "eval_data_sha256": data_hash(self.config.eval_data),
+            **trained_hashes(self.config.data, self.config.eval_data),
             "init_sha256": self._init_sha256,
         }
 

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from pmi_kernel.core.errors import ConfigError
 from pmi_kernel.core.task import Example
-from pmi_kernel.data import data_hash, load_examples, load_stream
+from pmi_kernel.data import load_examples, load_stream, trained_hashes
 from pmi_kernel.engines.loaded import LoadedModel
 from pmi_kernel.lora.gradients import (
     Rows,
@@ -177,10 +177,7 @@ class RegradLearner:
             **{name: described[name] for name in ("model", "model_hash", "dtype")},
             "attention": "eager" if self.config.order == "second" else "as the model has it",
             "data": self.config.data,
-            "data_sha256": "made as it is read"
-            if self.config.data.startswith("world:")
-            else data_hash(self.config.data),
-            "eval_data_sha256": data_hash(self.config.eval_data),
+            **trained_hashes(self.config.data, self.config.eval_data),
             "init_sha256": self._init_sha256,
         }
 

@@ -14,7 +14,7 @@ from pmi_kernel.core.errors import ConfigError
 from pmi_kernel.core.scoring import score
 from pmi_kernel.core.task import Example
 from pmi_kernel.core.trace import Step
-from pmi_kernel.data import data_hash, load_examples, load_stream
+from pmi_kernel.data import load_examples, load_stream, trained_hashes
 from pmi_kernel.data.placing import kept, shuffled
 from pmi_kernel.engines.hf import HfEngine
 from pmi_kernel.engines.loaded import LoadedModel
@@ -202,10 +202,7 @@ class ScratchpadLearner:
         described = self.loaded.describe()
         return {
             **{name: described[name] for name in ("model", "model_hash", "dtype")},
-            "data_sha256": "made as it is read"
-            if self.config.data.startswith("world:")
-            else data_hash(self.config.data),
-            "eval_data_sha256": data_hash(self.config.eval_data),
+            **trained_hashes(self.config.data, self.config.eval_data),
             "dropped": self.dropped,
             "longest_tokens": max(len(row.token_ids) for row in self._rows),
             "init_sha256": self._init_sha256,

@@ -7,6 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from pmi_kernel.core.errors import ConfigError
+from pmi_kernel.data import trained_hashes
 from pmi_kernel.data.tokens import tokenizer_sha256
 from pmi_kernel.engines.device import choose_device
 from pmi_kernel.systems.checkpoints import find_checkpoint
@@ -63,6 +64,7 @@ class HierarchyLearner:
     def facts(self) -> Mapping[str, object]:
         """See `Learner.facts`."""
         total, active = self.hierarchy.base.num_parameters()
+        data, eval_data = self.config.data, self.config.eval_data
         return {
             "model": self.hierarchy.shape.base,
             "base_hash": self.hierarchy.base_hash,
@@ -70,6 +72,7 @@ class HierarchyLearner:
             "active_parameters": active,
             "tokenizer_sha256": tokenizer_sha256(self.hierarchy.tokenizer),
             "init_sha256": self._init_sha256,
+            **(trained_hashes(data, eval_data) if data else {}),
         }
 
     def _groups(self, tensors: Mapping[str, Tensor]) -> list[Group]:

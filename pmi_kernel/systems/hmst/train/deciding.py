@@ -17,7 +17,7 @@ from pmi_kernel.core.errors import ConfigError
 from pmi_kernel.core.scoring import score
 from pmi_kernel.core.task import Example, titled
 from pmi_kernel.core.trace import UNKNOWN
-from pmi_kernel.data import data_hash, load_examples, load_stream
+from pmi_kernel.data import load_examples, load_stream
 from pmi_kernel.systems.hmst.config import Asking
 from pmi_kernel.systems.hmst.engine import HMSTInferenceEngine, asked_text
 from pmi_kernel.systems.hmst.model.controller import Decisions
@@ -225,15 +225,6 @@ class ControllerLearner(HierarchyLearner):
             self._rollout = _Rollout(first, **found)
         except (OSError, SafetensorError, KeyError, TypeError) as error:
             raise ConfigError(f"{path} cannot be read ({error})") from None
-
-    def facts(self) -> Mapping[str, object]:
-        """See `Learner.facts`."""
-        is_made = self.config.data.startswith("world:")
-        return {
-            **super().facts(),
-            "data_sha256": "made as it is read" if is_made else data_hash(self.config.data),
-            "eval_data_sha256": data_hash(self.config.eval_data),
-        }
 
     # -- situations and what comes of decisions -------------------------------------------------
 

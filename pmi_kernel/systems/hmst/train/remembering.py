@@ -12,7 +12,7 @@ from pmi_kernel.core.errors import ConfigError
 from pmi_kernel.core.scoring import score
 from pmi_kernel.core.task import Example, titled
 from pmi_kernel.core.trace import UNKNOWN
-from pmi_kernel.data import data_hash, load_examples, load_stream
+from pmi_kernel.data import load_examples, load_stream
 from pmi_kernel.systems.hmst.config import Asking
 from pmi_kernel.systems.hmst.engine import (
     HMSTInferenceEngine,
@@ -115,15 +115,6 @@ class MemoryLearner(HierarchyLearner):
         measures["loss"] = sum(losses) / len(lessons)
         measures |= {"auroc": auroc(scores, truths), "ece": calibration_error(scores, truths)}
         return Evaluated(measures, tuple(shown[:_SHOWN]))
-
-    def facts(self) -> Mapping[str, object]:
-        """See `Learner.facts`."""
-        is_made = self.config.data.startswith("world:")
-        return {
-            **super().facts(),
-            "data_sha256": "made as it is read" if is_made else data_hash(self.config.data),
-            "eval_data_sha256": data_hash(self.config.eval_data),
-        }
 
     # -- lessons --------------------------------------------------------------------------------
 
