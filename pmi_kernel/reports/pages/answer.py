@@ -4,6 +4,7 @@ from typing import Any
 
 from pmi_kernel.core.task import Gold
 from pmi_kernel.core.trace import Step, Trace
+from pmi_kernel.reports.pages.decided import decided, decided_chips, decided_text
 from pmi_kernel.reports.pages.step import StepPage, said
 
 
@@ -12,15 +13,20 @@ class AnswerPage(StepPage):
 
     template = "answer.html"
 
+    def chips(self, step: Step) -> list[str]:
+        """See `StepPage.chips`."""
+        return super().chips(step) + decided_chips(step)
+
     def data(self, step: Step, trace: Trace, prefix: str, gold: Gold | None) -> dict[str, Any]:
         """See `StepPage.data`."""
-        return {"credits": _credits(step)}
+        return {"credits": _credits(step), "decided": decided(step)}
 
     def text(self, step: Step) -> list[str]:
         """See `StepPage.text`."""
         return [
             said(step),
             *(f"{title}: {nats:+.2f} nats of the answer" for title, nats, _ in _credits(step)),
+            *decided_text(step),
         ]
 
 

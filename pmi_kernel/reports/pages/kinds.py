@@ -11,6 +11,7 @@ from pmi_kernel.reports.pages.scratchpad import ScratchpadPage
 from pmi_kernel.reports.pages.search import SearchPage
 from pmi_kernel.reports.pages.select import SelectPage
 from pmi_kernel.reports.pages.step import StepPage
+from pmi_kernel.reports.pages.tell import TellPage
 
 PAGES: Mapping[str, StepPage] = {
     StepKind.SEARCH: SearchPage("Search"),
@@ -21,6 +22,8 @@ PAGES: Mapping[str, StepPage] = {
     "direct": AnswerPage("Answer without evidence"),
     "scratchpad": ScratchpadPage("Evidence written down"),
     "gradients": GradientsPage("Gradients"),
+    "empty": AnswerPage("Answer of empty memories"),
+    "tell": TellPage("Tell the memories"),
     StepKind.INJECT: InjectPage("Inject"),
     StepKind.ANSWER: AnswerPage("Answer"),
 }

@@ -11,7 +11,10 @@ from pmi_kernel.core.system import Asks, Changes, Misleads, Question
 from pmi_kernel.core.task import Example
 from pmi_kernel.core.trace import Step, StepKind, Trace
 from pmi_kernel.data import load_examples
-from pmi_kernel.episodes.episode import Episode
+from pmi_kernel.episodes.episode import Episode, evaluate
+from pmi_kernel.reports.pages.render import static_html
+from pmi_kernel.reports.pages.text import render_trace
+from pmi_kernel.reports.pages.trace_nodes import replay_nodes
 from pmi_kernel.systems import open_system
 from pmi_kernel.systems.hmst.config import HmstConfig
 from pmi_kernel.systems.hmst.system import EMPTY, TELL, HmstSystem
@@ -53,6 +56,27 @@ def test_an_episode_tells_and_asks(system: HmstSystem, examples: list[Example]) 
     assert 0 <= answer.measures["verdict"] <= 1
     result = Episode(system, examples[0]).run()
     assert result.prediction == answer.text
+
+
+def test_decisions_are_shown_with_what_was_fetched_and_run(
+    system: HmstSystem, examples: list[Example]
+) -> None:
+    example = examples[0]
+    trace = Episode(system, example).run()
+    shown = static_html(replay_nodes(trace, evaluate(example, trace)))
+    titles = [one.title for one in example.task.context]
+    for text in ("Answer of empty memories", "Tell the memories", "What was decided", *titles):
+        assert text in shown
+    assert shown.count('<th scope="row">episodic</th>') == 1
+    assert shown.count('<th scope="row">semantic</th>') == 2
+    counts = trace.steps[-1].artifacts["experts"]
+    assert isinstance(counts, list)
+    for block in counts:
+        most = max(block)
+        assert f'<td style="--heat:1.0">{most}</td>' in shown
+    told = render_trace(trace)
+    assert "decided: blocks run" in told
+    assert f"{titles[0]}: semantic" in told
 
 
 def test_an_episode_leaves_nothing_behind(system: HmstSystem, examples: list[Example]) -> None:
