@@ -68,13 +68,18 @@ def curves(
     for used in latents:
         for name, system in systems.items():
             few = LatentT5System(system.config.but(num_latents=used), system.loaded)
-            yield point(name, few, worlds(n, seed, OWN), OWN)
+            yield point(name, few, worlds(n, seed, OWN), OWN, is_misled=False)
 
 
 def point(
-    name: str, system: LatentT5System, examples: Sequence[Example], paragraphs: int
+    name: str,
+    system: LatentT5System,
+    examples: Sequence[Example],
+    paragraphs: int,
+    *,
+    is_misled: bool = True,
 ) -> LatentPoint:
-    """Return what a system answers to questions, with its controls."""
+    """Return what a system answers to questions, with the gate closed, and misled if wanted."""
     controls, used = Controls(examples), 0
     found: dict[str, list[bool]] = {"open": [], "closed": [], "other": []}
     masses: list[float] = []
@@ -87,7 +92,7 @@ def point(
             elif step.kind in (CLOSED, StepKind.ANSWER):
                 kind = "closed" if step.kind == CLOSED else "open"
                 found[kind].append(is_right(step.text, example))
-        if other := controls.of(example).task:
+        if is_misled and (other := controls.of(example).task):
             misled = Episode(system.misled_by(other), example).run()
             found["other"].append(is_right(misled.prediction, example))
     return LatentPoint(
