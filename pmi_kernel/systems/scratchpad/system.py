@@ -20,6 +20,7 @@ from pmi_kernel.core.trace import (
 )
 from pmi_kernel.engines.base import Adapter, Engine, Finish, Generation, Sampling
 from pmi_kernel.engines.injected import injected
+from pmi_kernel.engines.models import EMBEDDED
 from pmi_kernel.lora.weights import LoraWeights
 from pmi_kernel.prompting.actions import value_regex
 from pmi_kernel.prompting.answer import most_tokens
@@ -71,7 +72,8 @@ class ScratchpadSystem(ChatSystem[ScratchpadConfig]):
     ) -> None:
         self._retriever = config.build_retriever()
         serves = engine.describe()["model"] if engine else config.engine
-        is_read = bool(config.trained) and serves != "scripted"
+        is_anothers = config.checkpoint == "own" and engine is not None and serves != EMBEDDED
+        is_read = bool(config.trained) and serves != "scripted" and not is_anothers
         found = find_checkpoint(config.trained, system=config.system) if is_read else None
         super().__init__(config, engine)
         self._sha256, self._weights = "", weights
