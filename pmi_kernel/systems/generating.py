@@ -17,7 +17,7 @@ from pmi_kernel.engines.device import choose_device
 from pmi_kernel.systems.checkpoints import find_checkpoint
 from pmi_kernel.training.checkpoint import Checkpoint
 
-OnText = Callable[[str], object]
+OnPiece = Callable[[str], object]
 _WHOLE = "model"
 """Folder of a checkpoint in which all weights of a model are."""
 
@@ -82,7 +82,7 @@ class TextGenerator:
         self._max_tokens, self._generate = max_tokens, generate
 
     def go_on(
-        self, prompt: str, drawing: Drawing, on_text: OnText = lambda text: None
+        self, prompt: str, drawing: Drawing, on_text: OnPiece = lambda text: None
     ) -> Continued:
         """Go on with a prompt.
 
@@ -198,7 +198,7 @@ def _nothing() -> Iterator[None]:
 class _Pieces:
     """Transformers' streamer: notes when the first token was there, and gives on whole text."""
 
-    def __init__(self, tokenizer: Any, on_text: OnText) -> None:
+    def __init__(self, tokenizer: Any, on_text: OnPiece) -> None:
         self._tokenizer, self._on_text = tokenizer, on_text
         self._ids: list[int] | None = None
         self._given = 0
