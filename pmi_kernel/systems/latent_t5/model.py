@@ -114,18 +114,31 @@ class LatentSelector(nn.Module):
 
         Where the question is not looked at, all is done once a context.
         """
-        device = read.states.device
-        every = torch.arange(len(read.states), device=device)
-        places = torch.tensor(read.places, device=device).expand(len(question.states))
-        at = every if self.asking is None else places
-        x = self.latents.expand(len(at), -1, -1)
-        if self.asking is not None:
-            own = torch.arange(len(at), device=device)
-            x, _ = self.asking(x, question.states, question.mask, own)
+        places = torch.tensor(read.places, device=question.mask.device)
+        places = places.expand(len(question.states))
+        if self.asking is None:
+            latents, weights = read.selected or self.selected(read)
+            return latents[places], weights[places]
+        own = torch.arange(len(places), device=places.device)
+        asked, _ = self.asking(
+            self.latents.expand(len(places), -1, -1), question.states, question.mask, own
+        )
+        return self._looked(asked, read, places)
+
+    def selected(
+        self, read: "Read"
+    ) -> tuple[Float[Tensor, "contexts latents width"], Float[Tensor, "contexts latents tokens"]]:
+        """Return each context's latents before any question, and where the last block looked."""
+        every = torch.arange(len(read.states), device=read.states.device)
+        return self._looked(self.latents.expand(len(every), -1, -1), read, every)
+
+    def _looked(
+        self, x: Float[Tensor, "batch latents width"], read: "Read", at: Int[Tensor, " batch"]
+    ) -> tuple[Float[Tensor, "batch latents width"], Float[Tensor, "batch latents tokens"]]:
         weights = read.mask[at].float().unsqueeze(1)
         for block in self.blocks:
             x, weights = block(x, read.states, read.mask, at)
-        return (x[places], weights[places]) if self.asking is None else (x, weights)
+        return x, weights
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -136,16 +149,19 @@ class Read:
         states: The encoder's, contexts x tokens x width.
         mask: Which of them are tokens.
         places: The context of each question; one for all of them, where there is one.
+        selected: The latents of each and where they looked, in place of the states.
     """
 
     states: Float[Tensor, "contexts tokens width"]
     mask: Bool[Tensor, "contexts tokens"]
     places: Sequence[int] = (0,)
+    selected: tuple[Tensor, Tensor] | None = None
 
     @property
     def num_bytes(self) -> int:
-        """Bytes of the states."""
-        return self.states.numel() * self.states.element_size()
+        """Bytes of the states, or of the latents in their place."""
+        kept = self.selected[0] if self.selected else self.states
+        return kept.numel() * kept.element_size()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -245,6 +261,13 @@ class LatentT5(BaselineT5):
         """Return the encoder's states of contexts."""
         found = self.encoder(input_ids=ids, attention_mask=mask.long())
         return Read(found.last_hidden_state, mask)
+
+    def kept(self, read: Read) -> Read:
+        """Return what answers any question later: the states, or the latents that ask nothing."""
+        if self.selector.asking is not None:
+            return read
+        nothing = read.states.new_zeros(len(read.states), 0, read.states.shape[-1])
+        return Read(nothing, read.mask, read.places, self.selector.selected(read))
 
     def encode(
         self,

@@ -37,7 +37,7 @@ class Memory:
 
     Attributes:
         context: As it was read.
-        read: The encoder's states of it.
+        read: The encoder's states of it, or the latents in their place.
     """
 
     context: Context
@@ -100,7 +100,7 @@ class LatentT5System(T5System[LatentT5Config]):
             measures={
                 "latents": weights.shape[1],
                 "gate": self._latent.gate if gate is None else gate,
-                "attached_bytes": self._num_bytes(memory),
+                "attached_bytes": memory.read.num_bytes,
                 "attach_s": time.perf_counter() - began,
             },
             artifacts=looked(context, weights[0]),
@@ -210,11 +210,4 @@ class LatentT5System(T5System[LatentT5Config]):
         context = read_context(built.encoder_tokenizer, paragraphs, built.limits.context)
         ids, mask = padded([context.ids or (0,)], 0, self._device)
         with torch.inference_mode():
-            return Memory(context, self._latent.read(ids, mask))
-
-    def _num_bytes(self, memory: Memory) -> int:
-        """What has to be kept to answer any question: the latents, or where they ask the states."""
-        shape, states = self._latent.selector.shape, memory.read.states
-        if shape.is_asked:
-            return memory.read.num_bytes
-        return shape.num_latents * states.shape[-1] * states.element_size()
+            return Memory(context, self._latent.kept(self._latent.read(ids, mask)))

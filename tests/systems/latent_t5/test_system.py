@@ -1,8 +1,10 @@
 """Both systems as episodes: read, compress, answer with the gate closed and open."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from pmi_kernel.core.errors import ConfigError, EngineError
 from pmi_kernel.core.records import decode, encode
@@ -21,6 +23,7 @@ from pmi_kernel.systems import open_system
 from pmi_kernel.systems.latent_t5.answering import ENCODE, Loaded
 from pmi_kernel.systems.latent_t5.baseline import BaselineT5System
 from pmi_kernel.systems.latent_t5.config import BaselineT5Config, LatentT5Config
+from pmi_kernel.systems.latent_t5.model import LatentT5
 from pmi_kernel.systems.latent_t5.system import CLOSED, SELECT, LatentT5System
 from tests.systems.latent_t5.conftest import pmi
 
@@ -71,6 +74,25 @@ def test_what_is_kept_is_the_latents_where_they_do_not_ask(
             step_of(run(system, example), SELECT).measures["attached_bytes"] for example in examples
         }
         assert (sizes == {4 * 192 * 4}) is is_constant
+
+
+def test_latents_that_were_kept_answer_as_the_states_do(
+    blind: str, examples: list[Example]
+) -> None:
+    system = LatentT5System(LatentT5Config(checkpoint=blind, device="cpu"))
+    task, model = examples[0].task, system.model
+    assert isinstance(model, LatentT5)
+    with torch.inference_mode():
+        memory = system.memory(task.context)
+        assert memory.read.states.numel() == 0
+        from_latents = system.encoded(replace(task, context=()), memory)
+        ids = torch.tensor([memory.context.ids])
+        states = replace(memory, read=model.read(ids, torch.ones_like(ids, dtype=torch.bool)))
+        from_states = system.encoded(replace(task, context=()), states)
+    assert torch.equal(from_latents.states, from_states.states)
+    assert from_latents.weights is not None
+    assert from_states.weights is not None
+    assert torch.equal(from_latents.weights, from_states.weights)
 
 
 def test_the_closed_answer_is_that_to_the_question_alone(
