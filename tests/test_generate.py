@@ -48,6 +48,16 @@ def test_what_cannot_be_gone_on_with_is_said(hmst: str) -> None:
         open_generator("hmst", "nowhere")
 
 
+@pytest.mark.model
+@pytest.mark.parametrize(
+    ("system", "checkpoint"), [("scratchpad", "sft-smollm2"), ("regrad", "regrad-smollm2")]
+)
+def test_a_lora_goes_on_by_its_model(system: str, checkpoint: str) -> None:
+    generator = open_generator(system, checkpoint, "cpu")
+    found = generator.go_on("The capital of France is", Drawing(max_length=3, temperature=0))
+    assert "Paris" in found.text
+
+
 def test_a_prompt_and_a_file_of_them(
     hmst: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

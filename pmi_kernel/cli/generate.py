@@ -4,7 +4,7 @@ import json
 import sys
 from pathlib import Path
 from statistics import mean
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
@@ -13,6 +13,9 @@ from pmi_kernel.cli.parsing import OptionalFile, parse
 from pmi_kernel.cli.terminal import hear, say
 from pmi_kernel.core.errors import ConfigError, EngineError, SettingsError
 from pmi_kernel.core.visible import visible
+
+if TYPE_CHECKING:
+    from pmi_kernel.systems.generating import Continued, Drawing, TextGenerator
 
 _SET = ("max_length", "temperature", "top_p", "top_k", "seed")
 _HELP = f"""set NAME VALUE   {", ".join(_SET)}; set alone shows them
@@ -28,46 +31,36 @@ def generate(words: list[str]) -> int:
 
     def arguments(
         checkpoint: Annotated[str, tyro.conf.Positional],
+        drawing: Drawing = Drawing(),
         system: str = "hmst",
         prompt: str = "",
         input: OptionalFile = None,
         output: OptionalFile = None,
-        max_length: int = 50,
-        temperature: float = 0.8,
-        top_p: float = 0.9,
-        top_k: int = 50,
-        seed: int = 0,
         device: str = "auto",
-    ) -> dict[str, Any]:
+    ) -> int:
         """Go on with text: a prompt, a file of prompts, or whatever is typed.
 
         Args:
             checkpoint: Of pmi train: a folder, or the name of one that comes with the workbench.
+            drawing: How the next token is chosen.
             system: Whose checkpoint it is: hmst, scratchpad or regrad.
             prompt: Go on with this, and end.
             input: Go on with each line of this file, and end.
             output: Write what came of it here, a JSON record a line; else it is printed.
-            max_length: Most new tokens.
-            temperature: 0: always the likeliest token; else drawn.
-            top_p: Drawn from the likeliest tokens that have so much of the chance together.
-            top_k: Drawn from so many of the likeliest; 0: from all.
-            seed: Of what is drawn.
             device: cpu, cuda, cuda:1, ..., or auto: CUDA where there is one.
         """
-        return dict(locals())
+        if prompt and input:
+            raise ConfigError("--prompt and --input exclude each other")
+        if output and not input:
+            raise ConfigError("--output goes with --input; what one prompt gives is printed")
+        prompts = prompts_of(input) if input else []
+        session = _Session(open_generator(system, checkpoint, device), drawing)
+        if prompt:
+            return session.typed(prompt)
+        return session.listed(prompts, output) if prompts else session.heard()
 
-    told = parse(arguments, words, "generate")
-    drawing = Drawing(**{name: told[name] for name in _SET})
-    if told["prompt"] and told["input"]:
-        raise ConfigError("--prompt and --input exclude each other")
-    if told["output"] and not told["input"]:
-        raise ConfigError("--output goes with --input; what one prompt gives is printed")
-    prompts = prompts_of(told["input"]) if told["input"] else []
-    session = _Session(open_generator(told["system"], told["checkpoint"], told["device"]), drawing)
     try:
-        if told["prompt"]:
-            return session.typed(told["prompt"])
-        return session.listed(prompts, told["output"]) if prompts else session.heard()
+        return int(parse(arguments, words, "generate"))
     except KeyboardInterrupt:
         return INTERRUPTED
 
@@ -75,9 +68,9 @@ def generate(words: list[str]) -> int:
 class _Session:
     """Prompts and what was made of them, until the end."""
 
-    def __init__(self, generator: Any, drawing: Any) -> None:
+    def __init__(self, generator: "TextGenerator", drawing: "Drawing") -> None:
         self._generator, self._drawing = generator, drawing
-        self._made: list[Any] = []
+        self._made: list[Continued] = []
 
     def typed(self, prompt: str) -> int:
         """Print what a prompt is gone on with while it is made; 1 where it cannot be."""
@@ -93,7 +86,7 @@ class _Session:
     def listed(self, prompts: list[str], output: Path | None) -> int:
         """Go on with each prompt; 1 where one of them cannot be gone on with."""
         status = 0
-        rows = []
+        rows: list[dict[str, object]] = []
         for prompt in prompts:
             try:
                 found = self._generator.go_on(prompt, self._drawing)
@@ -159,7 +152,7 @@ def _show(text: str) -> None:
     sys.stdout.flush()
 
 
-def _speed(made: list[Any]) -> str:
+def _speed(made: "list[Continued]") -> str:
     """Tokens a second, time to the first token and latency: means over what was made."""
     return (
         f"{sum(one.new_tokens for one in made)} tokens, "

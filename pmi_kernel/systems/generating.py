@@ -1,8 +1,7 @@
 """Text that a checkpoint goes on with, token by token, and how fast it does."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,12 +13,14 @@ from torch import Tensor
 from pmi_kernel.core.errors import ConfigError, EngineError
 from pmi_kernel.core.settings import Seed, Settings
 from pmi_kernel.engines.device import choose_device
+from pmi_kernel.engines.loaded import LoadedModel
+from pmi_kernel.engines.loading import read_tokenizer
+from pmi_kernel.lora.weights import LoraWeights
 from pmi_kernel.systems.checkpoints import find_checkpoint
+from pmi_kernel.systems.start import check_model, read_start
 from pmi_kernel.training.checkpoint import Checkpoint
 
 OnPiece = Callable[[str], object]
-_WHOLE = "model"
-"""Folder of a checkpoint in which all weights of a model are."""
 
 
 class Drawing(Settings):
@@ -124,7 +125,7 @@ def open_generator(system: str, checkpoint: str, device: str = "auto") -> TextGe
     Raises:
         ConfigError: There is no such checkpoint, or it has no causal model.
     """
-    opened = {"hmst": _hierarchy, "scratchpad": _adapted, "regrad": _adapted}.get(system)
+    opened = {"hmst": _of_hierarchy, "scratchpad": _of_scratchpad, "regrad": _of_start}.get(system)
     if opened is None:
         raise ConfigError(
             f"system {system!r} has no causal model to go on with; hmst, scratchpad and regrad have"
@@ -132,7 +133,7 @@ def open_generator(system: str, checkpoint: str, device: str = "auto") -> TextGe
     return opened(find_checkpoint(checkpoint, system=system), device)
 
 
-def _hierarchy(found: Checkpoint, device: str) -> TextGenerator:
+def _of_hierarchy(found: Checkpoint, device: str) -> TextGenerator:
     """The base model of a hierarchy."""
     from pmi_kernel.systems.hmst.model.hierarchy import load
 
@@ -153,28 +154,29 @@ def _hierarchy(found: Checkpoint, device: str) -> TextGenerator:
     return TextGenerator(hierarchy.tokenizer, hierarchy.device, hierarchy.max_tokens, generate)
 
 
-def _adapted(found: Checkpoint, device: str) -> TextGenerator:
-    """A model under a checkpoint's LoRA, or one whose weights were all trained."""
-    from transformers import AutoTokenizer
+def _of_scratchpad(found: Checkpoint, device: str) -> TextGenerator:
+    """A model under the LoRA that writes evidence down, or one whose weights were all trained."""
+    from pmi_kernel.systems.scratchpad.system import WHOLE, read_adapter
 
-    from pmi_kernel.engines.loaded import LoadedModel
-    from pmi_kernel.lora.weights import LoraWeights
+    whole = found.folder / WHOLE
+    if whole.is_dir():
+        return _loaded(LoadedModel(str(whole), device=device), None)
+    loaded = LoadedModel(str(found.meta["facts"]["model"]), device=device)
+    return _loaded(loaded, read_adapter(str(found.folder), found, loaded.describe()))
 
-    name = str(found.meta["facts"]["model"])
-    whole = found.folder / _WHOLE
-    loaded = LoadedModel(str(whole) if whole.is_dir() else name, device=device)
-    if not whole.is_dir():
-        known = found.meta["facts"]["model_hash"]
-        if loaded.describe()["model_hash"] != known:
-            raise ConfigError(f"{found.folder} was trained on other weights of {name!r}")
-        weights = LoraWeights.load(found.folder)
 
-    def adapted() -> AbstractContextManager[None]:
-        return _nothing() if whole.is_dir() else loaded.rows.using(loaded.rows.gather([weights]))
+def _of_start(found: Checkpoint, device: str) -> TextGenerator:
+    """A model under the LoRA that gradient steps begin at."""
+    start, _ = read_start(str(found.folder))
+    loaded = LoadedModel(start.on.model, device=device)
+    check_model(str(found.folder), start, loaded.describe())
+    return _loaded(loaded, LoraWeights.load(found.folder))
 
+
+def _loaded(loaded: LoadedModel, weights: LoraWeights | None) -> TextGenerator:
     def generate(ids: Tensor, drawing: Drawing, streamer: Any) -> Tensor:
         drawn = {"temperature": drawing.temperature, "top_p": drawing.top_p, "top_k": drawing.top_k}
-        with adapted(), torch.inference_mode():
+        with loaded.rows.using(loaded.rows.gather([weights])), torch.inference_mode():
             found = loaded.model.generate(
                 input_ids=ids,
                 attention_mask=torch.ones_like(ids),
@@ -186,13 +188,7 @@ def _adapted(found: Checkpoint, device: str) -> TextGenerator:
         new: Tensor = found[0, ids.shape[1] :]
         return new
 
-    tokenizer = AutoTokenizer.from_pretrained(loaded.source)
-    return TextGenerator(tokenizer, loaded.device, loaded.max_tokens, generate)
-
-
-@contextmanager
-def _nothing() -> Iterator[None]:
-    yield
+    return TextGenerator(read_tokenizer(loaded.name), loaded.device, loaded.max_tokens, generate)
 
 
 class _Pieces:
