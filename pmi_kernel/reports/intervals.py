@@ -60,7 +60,11 @@ def share_interval(values: Sequence[float]) -> Interval:
     n, share, z = len(values), sum(values) / len(values), 1.959964
     middle = (share + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    return Interval(share, max(0.0, middle - half), min(1.0, middle + half), n)
+    low, high = (
+        middle - half,
+        middle + half,
+    )  # of none and of all they are 0 and 1, but for rounding
+    return Interval(share, low if share else 0.0, high if share < 1 else 1.0, n)
 
 
 def bootstrap(values: Sequence[float], *, seed: int = 0) -> Interval:

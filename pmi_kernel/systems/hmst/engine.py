@@ -199,8 +199,8 @@ class HMSTInferenceEngine:
         """
         began = time.perf_counter()
         with torch.inference_mode():
+            encoded = self._read(question)
             shallow = self.hierarchy.controller.choices.layers[0]
-            encoded = self.hierarchy.encode([question], num_layers=shallow)
             read = self._flops(int(encoded.mask.sum()), shallow)
             decisions = replace(self._decided(encoded), **(forced or {}))
             there = tuple(Fetched("context", at, one, 1.0) for at, one in enumerate(context, 1))
@@ -224,8 +224,7 @@ class HMSTInferenceEngine:
             EngineError: The question is empty, or too long by itself.
         """
         with torch.inference_mode():
-            shallow = self.hierarchy.controller.choices.layers[0]
-            encoded = self.hierarchy.encode([question], num_layers=shallow)
+            encoded = self._read(question)
             return encoded, self._facts(encoded)
 
     def all_of_it(self, *, verify: bool) -> Decisions:
@@ -240,6 +239,11 @@ class HMSTInferenceEngine:
         self.semantic.close()
 
     # -- the parts ------------------------------------------------------------------------------
+
+    def _read(self, question: str) -> Encoded:
+        """A question as the blocks of the shallowest exit read it."""
+        shallow = self.hierarchy.controller.choices.layers[0]
+        return self.hierarchy.encode([question], num_layers=shallow)
 
     def _facts(self, encoded: Encoded) -> Float[Tensor, "1 facts"]:
         best = self.episodic.retrieve(encoded.mean[0], 1)

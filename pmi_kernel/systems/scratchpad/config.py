@@ -48,11 +48,10 @@ class ScratchpadConfig(ChatConfig, RetrievalConfig):
     evidence: Annotated[str, Field(max_length=10_000)] | None = None
     """Take this as the evidence, in place of what the model would write."""
 
-    @property
-    def trained(self) -> str:
-        """Name of the checkpoint; empty where the model is as it is."""
+    def trained_for(self, model: str) -> str:
+        """Return the name of the checkpoint of a model; empty where that is as it is."""
         if self.checkpoint == "none" or self.method == "zero_shot":
             return ""
         if self.checkpoint == "own":
-            return f"{self.method}-smollm2" if self.model == EMBEDDED else ""
+            return f"{self.method}-smollm2" if model == EMBEDDED else ""
         return self.checkpoint

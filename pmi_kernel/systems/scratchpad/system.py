@@ -20,7 +20,6 @@ from pmi_kernel.core.trace import (
 )
 from pmi_kernel.engines.base import Adapter, Engine, Finish, Generation, Sampling
 from pmi_kernel.engines.injected import injected
-from pmi_kernel.engines.models import EMBEDDED
 from pmi_kernel.lora.weights import LoraWeights
 from pmi_kernel.prompting.actions import value_regex
 from pmi_kernel.prompting.answer import most_tokens
@@ -71,14 +70,14 @@ class ScratchpadSystem(ChatSystem[ScratchpadConfig]):
         weights: LoraWeights | None = None,
     ) -> None:
         self._retriever = config.build_retriever()
-        serves = engine.describe()["model"] if engine else config.engine
-        is_anothers = config.checkpoint == "own" and engine is not None and serves != EMBEDDED
-        is_read = bool(config.trained) and serves != "scripted" and not is_anothers
-        found = find_checkpoint(config.trained, system=config.system) if is_read else None
+        own = "scripted" if config.engine == "scripted" else config.model
+        serves = engine.describe()["model"] if engine else own
+        name = "" if serves == "scripted" else config.trained_for(serves)
+        found = find_checkpoint(name, system=config.system) if name else None
         super().__init__(config, engine)
         self._sha256, self._weights = "", weights
         if found is not None:
-            self._weights = read_adapter(config.trained, found, self.engine.describe())
+            self._weights = read_adapter(name, found, self.engine.describe())
             self._sha256 = found.sha256
 
     def describe(self) -> Mapping[str, str]:
